@@ -1,0 +1,261 @@
+package planner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/holter-ha/holter/plans"
+	"github.com/holter-ha/holter/wire"
+)
+
+// EntryVersion is the version of the log's JSON entries.
+const EntryVersion = 1
+
+// Entry is one entry of the log: an event with who, when and why. Its id is its Raft index.
+type Entry struct {
+	V      int       `json:"v"`
+	Name   string    `json:"name"`             // host_lost, …: the name of Event
+	At     time.Time `json:"at"`               // log time, never earlier than the entry before
+	By     string    `json:"by"`               // a monitor or a user
+	From   string    `json:"from,omitempty"`   // where a user's request came from
+	Reason string    `json:"reason,omitempty"` // for people
+	Cause  uint64    `json:"cause,omitempty"`  // index of the entry this one follows from
+	Event  Event     `json:"event"`
+}
+
+// Event is a fact that the monitors have agreed on. The types below are all there are.
+//
+//sumtype:decl
+type Event interface{ Name() string }
+
+// ClusterFormed is the first entry of a new cluster's log.
+type ClusterFormed struct {
+	Cluster string `json:"cluster"` // 32 random hex digits
+}
+
+// FilesApplied sets inventory and plans. It starts nothing.
+type FilesApplied struct {
+	Set plans.Set `json:"set"`
+}
+
+// PlanArmed lets a plan start by itself.
+type PlanArmed struct {
+	Plan string `json:"plan"`
+}
+
+// PlanDisarmed stops a plan from starting by itself. Open runs go on.
+type PlanDisarmed struct {
+	Plan string `json:"plan"`
+}
+
+// HostJoined takes an incarnation of a host in; its index is the host epoch. Workloads that the host owned and does not
+// keep are free: the agent has proven them gone.
+type HostJoined struct {
+	Host    string      `json:"host"`
+	Boot    string      `json:"boot"`
+	Inc     uint64      `json:"inc"`
+	Keep    []wire.Kept `json:"keep"`
+	Version string      `json:"version"`
+}
+
+// HostLost says that a majority of the monitors does not hear a host. It revokes the host's epoch.
+type HostLost struct {
+	Host      string        `json:"host"`
+	Inc       uint64        `json:"inc"`
+	Epoch     uint64        `json:"host_epoch"`
+	Witnesses []Witness     `json:"witnesses"`
+	Age       time.Duration `json:"age_ns"` // of the newest sign of life that any witness has
+}
+
+// Witness is one monitor's part in a HostLost.
+type Witness struct {
+	Monitor string        `json:"monitor"`
+	Age     time.Duration `json:"age_ns"`
+}
+
+// HostReinstated takes a HostLost back: the same incarnation is heard again and nothing was moved yet.
+type HostReinstated struct {
+	Host       string `json:"host"`
+	Epoch      uint64 `json:"host_epoch"`
+	Revocation uint64 `json:"revocation"` // index of the HostLost
+}
+
+// EvidenceKind is how it is known that a host runs nothing any more.
+type EvidenceKind string
+
+// The kinds of evidence. Assumed exists only under the monitors' setting unsafe_demo.
+const (
+	Confirmed EvidenceKind = "confirmed" // a person said so
+	Assumed   EvidenceKind = "assumed"   // nobody said so
+)
+
+// HostExpired says that a lost host runs nothing any more, with the evidence. Its workloads are free.
+type HostExpired struct {
+	Host       string       `json:"host"`
+	Epoch      uint64       `json:"host_epoch"`
+	Revocation uint64       `json:"revocation"`
+	Evidence   EvidenceKind `json:"evidence"`
+}
+
+// WorkloadAdopted gives a workload that was found running to the host where it runs.
+type WorkloadAdopted struct {
+	Workload string `json:"workload"`
+	Host     string `json:"host"`
+	Epoch    uint64 `json:"host_epoch"`
+}
+
+// RunStarted starts a run of a plan, or of one of the built-in ones (RunKind). Its steps are all there from the start.
+type RunStarted struct {
+	Kind    RunKind  `json:"kind"`
+	Plan    string   `json:"plan,omitempty"`
+	PlanRev uint64   `json:"plan_rev,omitempty"` // index of the FilesApplied that the plan came with
+	Hosts   []string `json:"hosts"`              // the trigger's hosts, sorted
+	Losses  []uint64 `json:"losses"`             // the HostLost of each, in the order of Hosts
+	Steps   []Step   `json:"steps"`
+	Why     []Input  `json:"why"`
+}
+
+// Input is one thing that a decision looked at, for people.
+type Input struct {
+	Name  string `json:"name"`
+	Value string `json:"value"`
+	OK    bool   `json:"ok"`
+}
+
+// StepStarted lets a step begin. Of the start of a workload it is the grant, and its index is the token.
+type StepStarted struct {
+	Run     uint64        `json:"run"`
+	Step    string        `json:"step"`
+	Attempt int           `json:"attempt"`
+	Host    string        `json:"host,omitempty"`
+	Epoch   uint64        `json:"host_epoch,omitempty"`
+	Within  time.Duration `json:"within_ns"`
+	Why     []Input       `json:"why"`
+}
+
+// StepFinished says what came of a step's attempt.
+type StepFinished struct {
+	Run     uint64        `json:"run"`
+	Step    string        `json:"step"`
+	Attempt int           `json:"attempt"`
+	Token   uint64        `json:"token,omitempty"` // of the grant that a stop ended, or that a start used
+	Outcome wire.Outcome  `json:"outcome"`
+	Stopped bool          `json:"stopped,omitempty"` // the workload is proven gone from the step's host
+	Already bool          `json:"already,omitempty"`
+	Took    time.Duration `json:"took_ns,omitempty"`
+}
+
+// StepReset puts a step whose host expired back to pending, to be placed anew.
+type StepReset struct {
+	Run     uint64 `json:"run"`
+	Step    string `json:"step"`
+	Attempt int    `json:"attempt"`
+}
+
+// StepRetried lets a step that did not succeed begin again. By a person.
+type StepRetried struct {
+	Run  uint64 `json:"run"`
+	Step string `json:"step"`
+}
+
+// StepSkipped lets a run go on without a step. By a person.
+type StepSkipped struct {
+	Run  uint64 `json:"run"`
+	Step string `json:"step"`
+}
+
+// RunEnded ends a run: by its steps, by a person, or because its time was up.
+type RunEnded struct {
+	Run     uint64   `json:"run"`
+	Outcome RunState `json:"outcome"` // succeeded, failed or aborted
+}
+
+// Name implements Event, for each of the types above.
+func (ClusterFormed) Name() string   { return "cluster_formed" }
+func (FilesApplied) Name() string    { return "files_applied" }
+func (PlanArmed) Name() string       { return "plan_armed" }
+func (PlanDisarmed) Name() string    { return "plan_disarmed" }
+func (HostJoined) Name() string      { return "host_joined" }
+func (HostLost) Name() string        { return "host_lost" }
+func (HostReinstated) Name() string  { return "host_reinstated" }
+func (HostExpired) Name() string     { return "host_expired" }
+func (WorkloadAdopted) Name() string { return "workload_adopted" }
+func (RunStarted) Name() string      { return "run_started" }
+func (StepStarted) Name() string     { return "step_started" }
+func (StepFinished) Name() string    { return "step_finished" }
+func (StepReset) Name() string       { return "step_reset" }
+func (StepRetried) Name() string     { return "step_retried" }
+func (StepSkipped) Name() string     { return "step_skipped" }
+func (RunEnded) Name() string        { return "run_ended" }
+
+// ErrUnknownEvent means that the log holds an event that this program does not know: it is older than the log.
+var ErrUnknownEvent = errors.New("unknown event")
+
+// decoders turns an event's JSON into its type, by name.
+var decoders = map[string]func([]byte) (Event, error){}
+
+func init() {
+	register[ClusterFormed]()
+	register[FilesApplied]()
+	register[PlanArmed]()
+	register[PlanDisarmed]()
+	register[HostJoined]()
+	register[HostLost]()
+	register[HostReinstated]()
+	register[HostExpired]()
+	register[WorkloadAdopted]()
+	register[RunStarted]()
+	register[StepStarted]()
+	register[StepFinished]()
+	register[StepReset]()
+	register[StepRetried]()
+	register[StepSkipped]()
+	register[RunEnded]()
+}
+
+func register[E Event]() {
+	var zero E
+	decoders[zero.Name()] = func(b []byte) (Event, error) {
+		var e E
+		err := json.Unmarshal(b, &e)
+		return e, err
+	}
+}
+
+// EncodeEntry makes the bytes of a log entry. It sets V and Name.
+func EncodeEntry(e Entry) ([]byte, error) {
+	e.V, e.Name = EntryVersion, e.Event.Name()
+	return json.Marshal(e)
+}
+
+// DecodeEntry reads the bytes of a log entry. The error is ErrUnknownEvent for an event or version it does not know.
+func DecodeEntry(b []byte) (Entry, error) {
+	var e Entry
+	err := json.Unmarshal(b, &e)
+	return e, err
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (e *Entry) UnmarshalJSON(b []byte) error {
+	type fields Entry // without this method
+	var raw struct {
+		fields
+		Event json.RawMessage `json:"event"`
+	}
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return fmt.Errorf("decode log entry: %w", err)
+	}
+	decode := decoders[raw.Name]
+	if raw.V != EntryVersion || decode == nil {
+		return fmt.Errorf("%w: %q version %d", ErrUnknownEvent, raw.Name, raw.V)
+	}
+	event, err := decode(raw.Event)
+	if err != nil {
+		return fmt.Errorf("decode %s: %w", raw.Name, err)
+	}
+	*e = Entry(raw.fields)
+	e.Event = event
+	return nil
+}

@@ -1,0 +1,57 @@
+package planner
+
+import (
+	"time"
+
+	"github.com/holter-ha/holter/actions"
+)
+
+// Heart is what one monitor's view says of a host's heartbeat.
+type Heart string
+
+// The hearts. Unknown starts nothing.
+const (
+	HeartUnseen  Heart = "unseen"
+	HeartAlive   Heart = "alive"
+	HeartSuspect Heart = "suspect" // late here, or lost here but not for a majority yet
+	HeartLost    Heart = "lost"
+	HeartUnknown Heart = "unknown" // this monitor cannot judge now
+)
+
+// Picture is one monitor's view for people, made at one moment. It is immutable.
+type Picture struct {
+	Hosts     map[string]HostPicture       `json:"hosts"`
+	Workloads map[string][]WorkloadPicture `json:"workloads"` // what each host says of a workload, by host name
+	Monitors  []MonitorPicture             `json:"monitors"`  // the configured ones, by name
+	Strangers []string                     `json:"strangers"` // hosts that beat and are in no inventory
+}
+
+// HostPicture is what this monitor hears of one host.
+type HostPicture struct {
+	Heart     Heart         `json:"heart"`
+	Age       time.Duration `json:"age_ns"`        // of the newest sign of life; -1: never
+	LostAfter time.Duration `json:"lost_after_ns"` // in effect now
+	Healed    time.Duration `json:"healed_ns"`     // the largest silence that healed, as remembered now
+	LostBy    []string      `json:"lost_by"`       // monitors that say lost
+}
+
+// WorkloadPicture is what one host's agent says of one workload.
+type WorkloadPicture struct {
+	Host      string            `json:"host"`
+	Condition actions.Condition `json:"condition"`
+	Ready     bool              `json:"ready"`
+	Token     uint64            `json:"token,omitempty"`
+	Found     bool              `json:"found,omitempty"` // runs, and no journal of the agent lists it
+	Autostart bool              `json:"autostart,omitempty"`
+	Detail    string            `json:"detail,omitempty"`
+}
+
+// MonitorPicture is what this monitor hears of another one.
+type MonitorPicture struct {
+	Name    string        `json:"name"`
+	Age     time.Duration `json:"age_ns"` // of its newest view; -1: never
+	Able    bool          `json:"able"`
+	Why     string        `json:"why,omitempty"`
+	Version string        `json:"version,omitempty"`
+	Heard   int           `json:"heard"`
+}

@@ -1,0 +1,213 @@
+package planner
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/holter-ha/holter/plans"
+	"github.com/holter-ha/holter/wire"
+)
+
+// State is what the log adds up to. It is immutable: Apply returns the next one.
+type State struct {
+	Index     uint64           `json:"index"`   // of the last entry applied
+	At        time.Time        `json:"at"`      // log time of that entry
+	Cluster   string           `json:"cluster"` // id, from ClusterFormed
+	Inventory *plans.Inventory `json:"inventory,omitempty"`
+	Revision  uint64           `json:"revision"` // index of the last FilesApplied
+	Plans     Table[Plan]      `json:"plans"`
+	Hosts     Table[Host]      `json:"hosts"`     // every host of the inventory
+	Workloads Table[Workload]  `json:"workloads"` // every workload of the inventory
+	Runs      Table[*Run]      `json:"runs"`      // by indexKey; the open ones and the last maxEndedRuns
+	LastRun   uint64           `json:"last_run"`
+	Events    Table[Logged]    `json:"events"` // by indexKey; the last maxEvents
+	Refused   uint64           `json:"refused"`
+}
+
+// Plan is a plan as the cluster holds it.
+type Plan struct {
+	Plan  *plans.Plan `json:"plan"`
+	Rev   uint64      `json:"rev"` // index of the FilesApplied that brought this text
+	Armed bool        `json:"armed"`
+}
+
+// Phase says where a host stands with its epoch.
+type Phase string
+
+// The phases of a host.
+const (
+	Unseen   Phase = "unseen"   // never joined
+	Active   Phase = "active"   // joined under Epoch
+	Revoking Phase = "revoking" // lost: Epoch is revoked, but what it runs may still run
+	Expired  Phase = "expired"  // lost, with evidence that it runs nothing any more
+)
+
+// Host is a host as the cluster holds it.
+type Host struct {
+	Phase      Phase     `json:"phase"`
+	Epoch      uint64    `json:"host_epoch"` // index of its HostJoined
+	Boot       string    `json:"boot,omitempty"`
+	Inc        uint64    `json:"inc,omitempty"`
+	Version    string    `json:"version,omitempty"`
+	Since      time.Time `json:"since"`
+	Revocation uint64    `json:"revocation,omitempty"` // index of its last HostLost
+	Evidence   *Evidence `json:"evidence,omitempty"`   // in phase expired
+	// Handled names, for the last HostLost, the run that each plan started for it.
+	Handled map[string]uint64 `json:"handled,omitempty"`
+}
+
+// Evidence is how it is known that a lost host runs nothing.
+type Evidence struct {
+	Kind   EvidenceKind `json:"kind"`
+	Index  uint64       `json:"index"`
+	At     time.Time    `json:"at"`
+	By     string       `json:"by"`
+	Reason string       `json:"reason,omitempty"`
+}
+
+// Wanted is what a workload should be doing.
+type Wanted string
+
+// The wanted states; empty until the first start, stop or adoption.
+const (
+	WantedRunning Wanted = "running"
+	WantedStopped Wanted = "stopped"
+)
+
+// Workload is a workload as the cluster holds it.
+//
+// Invariant: an exclusive workload has at most one Owner, and the owner changes only through no owner.
+type Workload struct {
+	Wanted   Wanted `json:"wanted,omitempty"`
+	Owner    string `json:"owner,omitempty"`      // the host that may run it
+	Epoch    uint64 `json:"host_epoch,omitempty"` // the owner's, when it was granted
+	Token    uint64 `json:"token,omitempty"`      // index of the grant
+	Ready    bool   `json:"ready,omitempty"`      // its start was answered: it became ready once under this token
+	Stopping bool   `json:"stopping,omitempty"`   // its stop has been started
+	Last     string `json:"last,omitempty"`       // its last owner
+	Run      uint64 `json:"run,omitempty"`        // the open run that claims it
+}
+
+// RunKind says what a run is a run of.
+type RunKind string
+
+// The kinds of run.
+const (
+	RunPlan     RunKind = "plan"     // a plan of the operators
+	RunStart    RunKind = "start"    // holter start
+	RunStop     RunKind = "stop"     // holter stop
+	RunHomeless RunKind = "homeless" // workloads that should run, on the host they were last on
+)
+
+// RunState is where a run stands.
+type RunState string
+
+// The states of a run. Every run reaches one of the last three, or says what it waits for and until when.
+const (
+	RunRunning   RunState = "running"
+	RunWaiting   RunState = "waiting" // for evidence that only a person or a host's return can bring
+	RunPaused    RunState = "paused"  // a step did not succeed; a person may retry, skip or abort
+	RunSucceeded RunState = "succeeded"
+	RunFailed    RunState = "failed"
+	RunAborted   RunState = "aborted"
+)
+
+// Run is one execution of a plan.
+type Run struct {
+	ID      uint64    `json:"id"`
+	Kind    RunKind   `json:"kind"`
+	Plan    string    `json:"plan,omitempty"`
+	PlanRev uint64    `json:"plan_rev,omitempty"`
+	State   RunState  `json:"state"`
+	Cause   uint64    `json:"cause,omitempty"` // index of the entry that triggered it
+	By      string    `json:"by"`
+	Reason  string    `json:"reason,omitempty"`
+	Hosts   []string  `json:"hosts"`
+	Losses  []uint64  `json:"losses"`
+	Steps   []Step    `json:"steps"`
+	Started time.Time `json:"started"`
+	Ended   time.Time `json:"ended,omitzero"`
+	Until   time.Time `json:"until,omitzero"` // paused: when it fails by itself
+	Why     []Input   `json:"why"`
+}
+
+// Open says that the run has not ended.
+func (r *Run) Open() bool {
+	return r.State != RunSucceeded && r.State != RunFailed && r.State != RunAborted
+}
+
+// StepState is where a step of a run stands.
+type StepState string
+
+// The states of a step.
+const (
+	StatePending StepState = "pending"
+	StateStarted StepState = "started"
+	StateDone    StepState = "done"
+	StateFailed  StepState = "failed"
+	StateUnknown StepState = "unknown" // nobody knows whether it happened
+	StateSkipped StepState = "skipped"
+)
+
+// Step is one step of a run: one workload, one host, one wait. Its id is unique in the run.
+type Step struct {
+	ID       string         `json:"id"`   // step of the plan, "/", workload or host
+	Plan     string         `json:"plan"` // id of the step of the plan that it belongs to
+	Kind     plans.StepKind `json:"kind"`
+	Workload string         `json:"workload,omitempty"`
+	// Host is where: given for fence, run and stop; chosen when a start begins.
+	Host      string          `json:"host,omitempty"`
+	To        *plans.Selector `json:"to,omitempty"`
+	Command   string          `json:"command,omitempty"`
+	Args      []string        `json:"args,omitempty"`
+	After     []string        `json:"after"` // ids of steps that must have ended well
+	Within    time.Duration   `json:"within_ns"`
+	Idem      bool            `json:"idempotent,omitempty"`
+	OnFailure plans.OnFailure `json:"on_failure"`
+
+	State   StepState    `json:"state"`
+	Attempt int          `json:"attempt"`         // 0 before the first
+	Token   uint64       `json:"token,omitempty"` // index of the StepStarted of this attempt
+	Spent   int          `json:"spent,omitempty"` // attempts that count against OnFailure.Attempts
+	Begun   time.Time    `json:"begun,omitzero"`  // of this attempt
+	Ended   time.Time    `json:"ended,omitzero"`
+	NotYet  time.Time    `json:"not_yet,omitzero"` // a retry begins no earlier
+	Outcome wire.Outcome `json:"outcome,omitempty"`
+	Reason  string       `json:"reason,omitempty"`
+	Already bool         `json:"already,omitempty"`
+}
+
+// Logged is an entry as the event list keeps it.
+type Logged struct {
+	Index uint64 `json:"index"`
+	Entry Entry  `json:"entry"`
+}
+
+// NewState returns the state before the first entry.
+func NewState() *State { return &State{} }
+
+// RunID is the name of a run for people: R-0001.
+func RunID(id uint64) string { return fmt.Sprintf("R-%04d", id) }
+
+// Run returns the run of a number, nil if there is none (any more).
+func (s *State) Run(id uint64) *Run {
+	run, _ := s.Runs.Get(indexKey(id))
+	return run
+}
+
+// indexKey makes a number a table's key, so that the table is in the order of the numbers.
+func indexKey(n uint64) string { return fmt.Sprintf("%020d", n) }
+
+// Encode writes the state as it goes into a snapshot. Equal states give equal bytes.
+func (s *State) Encode(w io.Writer) error { return json.NewEncoder(w).Encode(s) }
+
+// DecodeState reads what Encode wrote.
+func DecodeState(r io.Reader) (*State, error) {
+	var s State
+	if err := json.NewDecoder(r).Decode(&s); err != nil {
+		return nil, fmt.Errorf("decode state: %w", err)
+	}
+	return &s, nil
+}

@@ -1,0 +1,179 @@
+// Package wire is what travels between Holter's processes: the messages, the subjects they travel on, and their versions.
+//
+// A beat has a small fixed binary layout, because thousands of them arrive each second; everything else is JSON with a
+// version. Each message and version has a golden file in testdata; old goldens stay and must still decode.
+//
+// Invariants: a decoder refuses what it does not understand and never guesses; durations are nanoseconds; stamps are
+// CLOCK_BOOTTIME of the machine that sent them and are compared only with stamps of that same machine.
+//
+// Concurrency: values, no shared state.
+package wire
+
+import (
+	"time"
+
+	"github.com/holter-ha/holter/actions"
+)
+
+// Version of the JSON messages. A message of another version is refused.
+const Version = 1
+
+// Kept names a workload that an agent runs under a token.
+type Kept struct {
+	Workload string `json:"workload"`
+	Token    uint64 `json:"token"`
+}
+
+// Join asks the monitors to take this incarnation of a host in. It is repeated each second until an Assignment for this
+// incarnation arrives. Agent → monitors, on JoinSubject.
+type Join struct {
+	V     int           `json:"v"`
+	Host  string        `json:"host"`
+	Boot  string        `json:"boot"` // the machine's boot id, 32 hex digits
+	Inc   uint64        `json:"inc"`  // this process's incarnation: random, never zero
+	Stamp time.Duration `json:"stamp_ns"`
+	// Epoch is the host epoch this agent held last in this boot, 0 for none.
+	Epoch uint64 `json:"host_epoch,omitempty"`
+	// Keep lists what runs here under a token from this agent's journal; everything else that the journal knows is
+	// proven gone. What runs here and is in no journal is in Status with Found.
+	Keep    []Kept `json:"keep"`
+	Version string `json:"version"` // of the agent's program
+}
+
+// Assignment tells a joined agent its epoch, what it may keep and what to watch. Monitors → agent, on AssignSubject, after
+// a join and again whenever the agent's Status shows that it has not got this one.
+type Assignment struct {
+	V     int    `json:"v"`
+	Host  string `json:"host"`
+	Inc   uint64 `json:"inc"`
+	Epoch uint64 `json:"host_epoch"`
+	// Index of the log that this assignment stands on; an older one is ignored.
+	Index uint64 `json:"index"`
+	// Keep is what of the join's Keep the log bears out. The rest has no authority here and is stopped.
+	Keep     []Kept        `json:"keep"`
+	Watch    []Watched     `json:"watch"`
+	Interval time.Duration `json:"interval_ns"` // between two beats
+}
+
+// Watched is a workload that may run on this host, to be reported in Status.
+type Watched struct {
+	Target actions.Target `json:"target"`
+	Ready  actions.Ready  `json:"ready"`
+}
+
+// Status is what an agent knows of its workloads: sent on change and as a slow refresh. Agent → monitors, on StatusSubject.
+type Status struct {
+	V         int              `json:"v"`
+	Host      string           `json:"host"`
+	Inc       uint64           `json:"inc"`
+	Epoch     uint64           `json:"host_epoch"` // 0: not joined
+	Index     uint64           `json:"index"`      // of the newest Assignment
+	Seq       uint64           `json:"seq"`
+	Stamp     time.Duration    `json:"stamp_ns"`
+	Version   string           `json:"version"`
+	Workloads []WorkloadStatus `json:"workloads"`
+}
+
+// WorkloadStatus is an agent's word on one workload of its Watch list.
+type WorkloadStatus struct {
+	Workload  string            `json:"workload"`
+	Condition actions.Condition `json:"condition"`
+	Ready     bool              `json:"ready"`
+	Token     uint64            `json:"token,omitempty"` // under which it runs; 0 with Running means found
+	Autostart bool              `json:"autostart,omitempty"`
+	Detail    string            `json:"detail,omitempty"`
+}
+
+// Command tells an agent to do one thing once. Monitors → agent, on CommandSubject; repeated each second until answered.
+type Command struct {
+	V      int            `json:"v"`
+	ID     string         `json:"id"` // run/step/workload/attempt
+	Host   string         `json:"host"`
+	Inc    uint64         `json:"inc"`
+	Epoch  uint64         `json:"host_epoch"`
+	Token  uint64         `json:"token"` // index of the StepStarted that authorises it
+	Action actions.Action `json:"action"`
+	// Ladder of a stop, first rung first; never empty for a stop.
+	Ladder []actions.Rung `json:"ladder,omitempty"`
+	// Ready of a start: the result is done only when it holds.
+	Ready *actions.Ready `json:"ready,omitempty"`
+	// Within bounds the whole work, from the moment the agent begins.
+	Within time.Duration `json:"within_ns"`
+	// NotAfter is a stamp of the agent's own clock after which the command must not be begun.
+	NotAfter time.Duration `json:"not_after_ns"`
+	// Idempotent allows a Run to be repeated when nobody knows whether it happened.
+	Idempotent bool `json:"idempotent,omitempty"`
+}
+
+// Outcome is what came of a command or a step.
+type Outcome string
+
+// The outcomes. Unknown is not Failed: the thing may have happened.
+const (
+	Done    Outcome = "done"
+	Failed  Outcome = "failed"
+	Unknown Outcome = "unknown"
+)
+
+// Result answers a Command. Agent → monitors, on ResultSubject.
+type Result struct {
+	V       int     `json:"v"`
+	ID      string  `json:"id"`
+	Host    string  `json:"host"`
+	Inc     uint64  `json:"inc"`
+	Epoch   uint64  `json:"host_epoch"`
+	Token   uint64  `json:"token"`
+	Outcome Outcome `json:"outcome"`
+	Reason  string  `json:"reason,omitempty"` // one line for people
+	// Already says that the world was as wanted before anything was done.
+	Already bool `json:"already,omitempty"`
+	// Stopped says that the workload was proven gone from this host when the result was made.
+	Stopped bool          `json:"stopped,omitempty"`
+	Took    time.Duration `json:"took_ns"`
+}
+
+// Verdict is one monitor's opinion of one host.
+type Verdict string
+
+// The verdicts. Whoever cannot judge says Unsure; it counts for nothing.
+const (
+	Alive  Verdict = "alive"
+	Late   Verdict = "late"
+	Lost   Verdict = "lost"
+	Unsure Verdict = "unsure"
+)
+
+// Opinion is one monitor's word on one host that it does not hold alive.
+type Opinion struct {
+	Host    string        `json:"host"`
+	Inc     uint64        `json:"inc"`
+	Verdict Verdict       `json:"verdict"`
+	Age     time.Duration `json:"age_ns"` // of the newest evidence of life
+	Seq     uint32        `json:"seq"`
+}
+
+// View is what a monitor publishes of its view every 200 ms: only hosts that are not alive. It is the monitors' own heart
+// as well. Monitors → monitors, on ViewSubject.
+type View struct {
+	V        int           `json:"v"`
+	Monitor  string        `json:"monitor"`
+	Seq      uint64        `json:"seq"`
+	Sent     time.Duration `json:"sent_ns"` // sender's boot time
+	Wall     time.Time     `json:"wall"`
+	Version  string        `json:"version"`
+	Able     bool          `json:"able"` // false: this monitor cannot judge anybody now
+	Why      string        `json:"why,omitempty"`
+	Heard    int           `json:"heard"` // hosts it holds alive
+	Opinions []Opinion     `json:"opinions"`
+}
+
+// Hello is how monitors find each other before there is a log. Monitors → monitors, on HelloSubject.
+type Hello struct {
+	V       int    `json:"v"`
+	Monitor string `json:"monitor"` // configured name
+	ID      string `json:"id"`      // server id: name and 64 random bits, made with the data directory
+	Raft    string `json:"raft"`    // address of its Raft listener
+	Cluster string `json:"cluster,omitempty"`
+	// Members are the server ids of its Raft configuration; empty in a fresh directory.
+	Members []string `json:"members"`
+}

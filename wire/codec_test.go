@@ -1,0 +1,203 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/holter-ha/holter/actions"
+)
+
+var rewrite = flag.Bool("rewrite", false, "write the golden files of the present version anew")
+
+// present is where the golden files of the present version lie.
+var present = filepath.Join("testdata", fmt.Sprintf("v%d", Version))
+
+// A golden is a message of the present version with every field set, and the two directions of its codec.
+type golden struct {
+	value  any
+	encode func() ([]byte, error)
+	decode func([]byte) (any, error)
+}
+
+func goldenOf[M Message, P Fields[M]](m M) golden {
+	*P(&m).version() = Version
+	return golden{
+		value:  m,
+		encode: func() ([]byte, error) { return Marshal[M, P](m) },
+		decode: func(b []byte) (any, error) { return Unmarshal[M, P](b) },
+	}
+}
+
+// goldens are the messages that lie in testdata, by file name.
+func goldens() map[string]golden {
+	target := actions.Target{Workload: "db", Kind: "systemd", Unit: "postgresql.service"}
+	ready := actions.Ready{When: actions.ReadyHTTP, URL: "http://127.0.0.1:8080/ready", Settle: time.Second, Timeout: time.Minute}
+	return map[string]golden{
+		"join.json": goldenOf(Join{
+			Host: "east-2", Boot: "8d3c0f5e7a114b92a06e21d4c3559f07", Inc: 1<<64 - 1, Stamp: 5 * time.Second, Epoch: 17,
+			Keep: []Kept{{Workload: "db", Token: 21}}, Version: "0.1.0",
+		}),
+		"assignment.json": goldenOf(Assignment{
+			Host: "east-2", Inc: 7, Epoch: 22, Index: 25, Keep: []Kept{{Workload: "db", Token: 21}},
+			Watch: []Watched{{Target: target, Ready: ready}}, Interval: 250 * time.Millisecond,
+		}),
+		"status.json": goldenOf(Status{
+			Host: "east-2", Inc: 7, Epoch: 22, Index: 25, Seq: 3, Stamp: 9 * time.Second, Version: "0.1.0",
+			Workloads: []WorkloadStatus{
+				{Workload: "api", Condition: actions.Unknown, Detail: "no answer within 2s"},
+				{Workload: "db", Condition: actions.Running, Ready: true, Token: 21, Autostart: true},
+			},
+		}),
+		"command.json": goldenOf(Command{
+			ID: "R-0001/stop/db/1", Host: "east-2", Inc: 7, Epoch: 22, Token: 31,
+			Action: actions.Action{
+				Verb: actions.Stop, Target: target, Args: []string{"--now"}, Force: true,
+				Env: map[string]string{"HOLTER_TOKEN": "31"},
+			},
+			Ladder: []actions.Rung{{Limit: 20 * time.Second}, {Force: true, Limit: 5 * time.Second}},
+			Ready:  &ready, Within: 30 * time.Second, NotAfter: 11 * time.Second, Idempotent: true,
+		}),
+		"result.json": goldenOf(Result{
+			ID: "R-0001/stop/db/1", Host: "east-2", Inc: 7, Epoch: 22, Token: 31, Outcome: Done, Reason: "exit status 0",
+			Already: true, Stopped: true, Took: 1200 * time.Millisecond,
+		}),
+		"view.json": goldenOf(View{
+			Monitor: "m1", Seq: 4, Sent: 8 * time.Second, Wall: time.Date(2026, 3, 1, 12, 30, 0, 250e6, time.UTC),
+			Version: "0.1.0", Able: true, Why: "clock stepped", Heard: 5,
+			Opinions: []Opinion{{Host: "east-2", Inc: 7, Verdict: Lost, Age: 3100 * time.Millisecond, Seq: 812}},
+		}),
+		"hello.json": goldenOf(Hello{
+			Monitor: "m1", ID: "m1-4f1d2c3b5a697887", Raft: "127.0.0.1:7001", Cluster: "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
+			Members: []string{"m1-4f1d2c3b5a697887", "m2-0011223344556677"},
+		}),
+	}
+}
+
+// TestGolden holds the codec to the files: what was written once is read for ever, as the same value. A file of the
+// present version is also what the value encodes to, byte for byte but for the white space.
+func TestGolden(t *testing.T) {
+	want := goldens()
+	if *rewrite {
+		for name, g := range want {
+			writeGolden(t, name, g)
+		}
+	}
+	files, err := filepath.Glob("testdata/v*/*.json")
+	if err != nil || len(files) < len(want) {
+		t.Fatalf("got %d golden messages, want at least %d (%v)", len(files), len(want), err)
+	}
+	for _, file := range files {
+		g, known := want[filepath.Base(file)]
+		if !known {
+			t.Errorf("%s: no message of that name", file)
+			continue
+		}
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := g.decode(text)
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		if diff := cmp.Diff(got, g.value); diff != "" {
+			t.Errorf("%s: got -, want +\n%s", file, diff)
+		}
+		encoded, err := g.encode()
+		if err != nil {
+			t.Errorf("%s: %v", file, err)
+		}
+		if diff := cmp.Diff(string(encoded), compact(t, text)); filepath.Dir(file) == present && diff != "" {
+			t.Errorf("%s: got -, want +\n%s", file, diff)
+		}
+	}
+}
+
+func writeGolden(t *testing.T, name string, g golden) {
+	t.Helper()
+	b, err := g.encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text bytes.Buffer
+	if err := json.Indent(&text, b, "", "  "); err != nil {
+		t.Fatal(err)
+	}
+	text.WriteByte('\n')
+	if err := os.WriteFile(filepath.Join(present, name), text.Bytes(), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func compact(t *testing.T, text []byte) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := json.Compact(&b, text); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestUnmarshalRefuses(t *testing.T) {
+	for name, test := range map[string]struct{ in, want string }{
+		"nothing":         {``, "decode wire.Result: unexpected end of JSON input"},
+		"no version":      {`{"host":"a"}`, "decode wire.Result: unknown version of message: 0, this program knows 1"},
+		"newer version":   {`{"v":2,"host":["a"]}`, "decode wire.Result: unknown version of message: 2, this program knows 1"},
+		"unknown field":   {`{"v":1,"outcome":"done","mood":"good"}`, `decode wire.Result: json: unknown field "mood"`},
+		"unknown outcome": {`{"v":1,"id":"R-0001/a/b/1","outcome":"perhaps"}`, `decode wire.Result: command R-0001/a/b/1: unknown outcome "perhaps"`},
+		"two messages":    {`{"v":1,"outcome":"done"}{}`, "decode wire.Result: invalid character '{' after top-level value"},
+	} {
+		got, err := Unmarshal[Result]([]byte(test.in))
+		if err == nil || err.Error() != test.want {
+			t.Errorf("%s: got error %v, want %s", name, err, test.want)
+		}
+		if diff := cmp.Diff(got, Result{}); diff != "" {
+			t.Errorf("%s: got a value beside the error: -\n%s", name, diff)
+		}
+	}
+	if _, err := Unmarshal[Result]([]byte(`{"v":3}`)); !errors.Is(err, ErrVersion) {
+		t.Errorf("version 3: got %v, want ErrVersion", err)
+	}
+	if _, err := Unmarshal[Status]([]byte(`{"v":1,"workloads":[{"workload":"db","condition":"asleep"}]}`)); err == nil {
+		t.Error("a status with an unknown condition was decoded")
+	}
+	if _, err := Unmarshal[View]([]byte(`{"v":1,"opinions":[{"host":"a","verdict":"dead"}]}`)); err == nil {
+		t.Error("a view with an unknown verdict was decoded")
+	}
+}
+
+func TestMessageSize(t *testing.T) {
+	if _, err := Marshal(Result{Outcome: Failed, Reason: strings.Repeat("x", MaxMessage)}); !errors.Is(err, ErrTooBig) {
+		t.Errorf("marshal: got %v, want ErrTooBig", err)
+	}
+	if _, err := Unmarshal[Result](bytes.Repeat([]byte(" "), MaxMessage+1)); !errors.Is(err, ErrTooBig) {
+		t.Errorf("unmarshal: got %v, want ErrTooBig", err)
+	}
+}
+
+func TestMarshalRefuses(t *testing.T) {
+	if b, err := Marshal(Result{ID: "R-0001/a/b/1"}); err == nil {
+		t.Errorf("a result without an outcome became %s", b)
+	}
+}
+
+func TestMarshalSetsVersion(t *testing.T) {
+	b, err := Marshal(Join{V: 9, Host: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Unmarshal[Join](b)
+	if err != nil || got.V != Version {
+		t.Errorf("got version %d (%v), want %d", got.V, err, Version)
+	}
+}

@@ -33,11 +33,15 @@ type Event interface{ Name() string }
 // ClusterFormed is the first entry of a new cluster's log.
 type ClusterFormed struct {
 	Cluster string `json:"cluster"` // 32 random hex digits
+	// UnsafeDemo lets the evidence "assumed" in, for the whole life of this cluster.
+	UnsafeDemo bool `json:"unsafe_demo,omitempty"`
 }
 
 // FilesApplied sets inventory and plans. It starts nothing.
 type FilesApplied struct {
-	Set plans.Set `json:"set"`
+	// Base is the revision that the files were checked against; when the world moved on since, the entry is refused.
+	Base uint64    `json:"base"`
+	Set  plans.Set `json:"set"`
 }
 
 // PlanArmed lets a plan start by itself.
@@ -166,6 +170,11 @@ type StepSkipped struct {
 	Step string `json:"step"`
 }
 
+// RunAborted lets nothing more of a run begin; it ends when what has begun is answered. By a person.
+type RunAborted struct {
+	Run uint64 `json:"run"`
+}
+
 // RunEnded ends a run: by its steps, by a person, or because its time was up.
 type RunEnded struct {
 	Run     uint64   `json:"run"`
@@ -188,6 +197,7 @@ func (StepFinished) Name() string    { return "step_finished" }
 func (StepReset) Name() string       { return "step_reset" }
 func (StepRetried) Name() string     { return "step_retried" }
 func (StepSkipped) Name() string     { return "step_skipped" }
+func (RunAborted) Name() string      { return "run_aborted" }
 func (RunEnded) Name() string        { return "run_ended" }
 
 // ErrUnknownEvent means that the log holds an event that this program does not know: it is older than the log.
@@ -212,6 +222,7 @@ func init() {
 	register[StepReset]()
 	register[StepRetried]()
 	register[StepSkipped]()
+	register[RunAborted]()
 	register[RunEnded]()
 }
 

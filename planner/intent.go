@@ -23,8 +23,6 @@ type Intent struct {
 
 // Rules is what a monitor's own configuration adds to State.
 type Rules struct {
-	// UnsafeDemo lets a lost host's workloads start elsewhere on no evidence at all.
-	UnsafeDemo bool
 	// Settle is how long losses of the same moment are collected before a run starts.
 	Settle time.Duration
 }

@@ -12,18 +12,20 @@ import (
 
 // State is what the log adds up to. It is immutable: Apply returns the next one.
 type State struct {
-	Index     uint64           `json:"index"`   // of the last entry applied
-	At        time.Time        `json:"at"`      // log time of that entry
-	Cluster   string           `json:"cluster"` // id, from ClusterFormed
-	Inventory *plans.Inventory `json:"inventory,omitempty"`
-	Revision  uint64           `json:"revision"` // index of the last FilesApplied
-	Plans     Table[Plan]      `json:"plans"`
-	Hosts     Table[Host]      `json:"hosts"`     // every host of the inventory
-	Workloads Table[Workload]  `json:"workloads"` // every workload of the inventory
-	Runs      Table[*Run]      `json:"runs"`      // by indexKey; the open ones and the last maxEndedRuns
-	LastRun   uint64           `json:"last_run"`
-	Events    Table[Logged]    `json:"events"` // by indexKey; the last maxEvents
-	Refused   uint64           `json:"refused"`
+	Index   uint64    `json:"index"`   // of the last entry applied
+	At      time.Time `json:"at"`      // log time of that entry
+	Cluster string    `json:"cluster"` // id, from ClusterFormed
+	// UnsafeDemo: lost hosts are assumed to run nothing. From ClusterFormed, never changed.
+	UnsafeDemo bool             `json:"unsafe_demo,omitempty"`
+	Inventory  *plans.Inventory `json:"inventory,omitempty"`
+	Revision   uint64           `json:"revision"` // index of the last FilesApplied
+	Plans      Table[Plan]      `json:"plans"`
+	Hosts      Table[Host]      `json:"hosts"`     // every host of the inventory
+	Workloads  Table[Workload]  `json:"workloads"` // every workload of the inventory
+	Runs       Table[*Run]      `json:"runs"`      // by indexKey; the open ones and the last maxEndedRuns
+	LastRun    uint64           `json:"last_run"`
+	Events     Table[Logged]    `json:"events"` // by indexKey; the last maxEvents
+	Refused    uint64           `json:"refused"`
 }
 
 // Plan is a plan as the cluster holds it.
@@ -88,6 +90,8 @@ type Workload struct {
 	Stopping bool   `json:"stopping,omitempty"`   // its stop has been started
 	Last     string `json:"last,omitempty"`       // its last owner
 	Run      uint64 `json:"run,omitempty"`        // the open run that claims it
+	// Tried is the epoch of the last host under which it was started again by itself; once per epoch is enough.
+	Tried uint64 `json:"tried,omitempty"`
 }
 
 // RunKind says what a run is a run of.
@@ -106,12 +110,13 @@ type RunState string
 
 // The states of a run. Every run reaches one of the last three, or says what it waits for and until when.
 const (
-	RunRunning   RunState = "running"
-	RunWaiting   RunState = "waiting" // for evidence that only a person or a host's return can bring
-	RunPaused    RunState = "paused"  // a step did not succeed; a person may retry, skip or abort
-	RunSucceeded RunState = "succeeded"
-	RunFailed    RunState = "failed"
-	RunAborted   RunState = "aborted"
+	RunRunning    RunState = "running"
+	RunWaiting    RunState = "waiting"  // running, but for evidence that a person or a host's return must bring; see Standing
+	RunPaused     RunState = "paused"   // a step did not succeed; a person may retry, skip or abort
+	RunAborting   RunState = "aborting" // nothing more begins; what has begun is waited for
+	RunSucceeded  RunState = "succeeded"
+	RunFailed     RunState = "failed"
+	RunWasAborted RunState = "aborted"
 )
 
 // Run is one execution of a plan.
@@ -135,7 +140,7 @@ type Run struct {
 
 // Open says that the run has not ended.
 func (r *Run) Open() bool {
-	return r.State != RunSucceeded && r.State != RunFailed && r.State != RunAborted
+	return r.State != RunSucceeded && r.State != RunFailed && r.State != RunWasAborted
 }
 
 // StepState is where a step of a run stands.
@@ -175,6 +180,7 @@ type Step struct {
 	Ended   time.Time    `json:"ended,omitzero"`
 	NotYet  time.Time    `json:"not_yet,omitzero"` // a retry begins no earlier
 	Outcome wire.Outcome `json:"outcome,omitempty"`
+	Avoid   []string     `json:"avoid,omitempty"` // start: hosts where it failed
 	Reason  string       `json:"reason,omitempty"`
 	Already bool         `json:"already,omitempty"`
 }
@@ -182,6 +188,7 @@ type Step struct {
 // Logged is an entry as the event list keeps it.
 type Logged struct {
 	Index uint64 `json:"index"`
+	Run   uint64 `json:"run,omitempty"` // run_started: the number that the run got
 	Entry Entry  `json:"entry"`
 }
 

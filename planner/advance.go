@@ -1,0 +1,372 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/plans"
+	"github.com/holter-ha/holter/wire"
+)
+
+// stampSlack is how long after the newest stamp heard of an agent a command may still be begun, by the agent's clock.
+const stampSlack = 2 * time.Second
+
+// CommandID names one attempt of a step: run/step/workload/attempt, where the step's id ends with the workload.
+func CommandID(run *Run, st *Step) string {
+	return fmt.Sprintf("%s/%s/%d", RunID(run.ID), st.ID, st.Attempt)
+}
+
+// advance moves one open run on: what is answered is finished, what is due begins, what is under way is commanded, and when
+// nothing is left the run ends.
+func (d *decision) advance(run *Run) {
+	underway, left := false, false
+	for i := range run.Steps {
+		st := &run.Steps[i]
+		switch st.State {
+		case StateStarted:
+			underway = underway || st.commanded() || run.State != RunAborting
+			d.underway(run, st)
+		case StatePending:
+			left = true
+			if run.State != RunAborting && d.due(run, st) {
+				d.begin(run, st)
+			}
+		case StateFailed, StateUnknown:
+			left = left || !st.over()
+		case StateDone, StateSkipped:
+		}
+	}
+	switch {
+	case underway:
+	case run.State == RunAborting:
+		d.end(run, RunWasAborted, "aborted")
+	case !left:
+		d.end(run, RunSucceeded, "")
+	case run.aborts() != nil:
+		d.end(run, RunFailed, run.aborts().ID+": "+run.aborts().Reason)
+	case run.State == RunPaused && d.now.Log.After(run.Until):
+		d.end(run, RunFailed, "paused until its time was up")
+	}
+}
+
+func (d *decision) end(run *Run, outcome RunState, reason string) {
+	d.propose("end/"+RunID(run.ID), 0, reason, RunEnded{Run: run.ID, Outcome: outcome})
+}
+
+// aborts is the first step whose failure ends the run, nil if there is none.
+func (r *Run) aborts() *Step {
+	for i := range r.Steps {
+		st := &r.Steps[i]
+		if (st.State == StateFailed || st.State == StateUnknown) && st.OnFailure.Then == plans.ThenAbort {
+			return st
+		}
+	}
+	return nil
+}
+
+// due says that a pending step's turn has come. After a failure that ends the run nothing more begins.
+func (d *decision) due(run *Run, st *Step) bool {
+	if run.aborts() != nil || d.now.Log.Before(st.NotYet) {
+		return false
+	}
+	return !slices.ContainsFunc(st.After, func(id string) bool { return !run.Step(id).over() })
+}
+
+// dueSince is when a pending step's turn came.
+func (r *Run) dueSince(st *Step) time.Time {
+	since := r.Started
+	if st.NotYet.After(since) {
+		since = st.NotYet
+	}
+	for _, id := range st.After {
+		if before := r.Step(id); before.Ended.After(since) {
+			since = before.Ended
+		}
+	}
+	return since
+}
+
+func (d *decision) finish(run *Run, st *Step, reason string, e StepFinished) {
+	e.Run, e.Step = run.ID, st.ID
+	d.propose(fmt.Sprintf("step/%s/%s", RunID(run.ID), st.ID), 0, reason, e)
+}
+
+// already finishes a step that has nothing to do.
+func (d *decision) already(run *Run, st *Step, reason string) {
+	d.finish(run, st, reason, StepFinished{Attempt: st.Attempt + 1, Outcome: wire.Done, Already: true})
+}
+
+// blocked leaves a due step pending while it cannot begin, for as long as it could take, and then fails it.
+func (d *decision) blocked(run *Run, st *Step, why string) {
+	if waited := d.now.Log.Sub(run.dueSince(st)); waited >= st.Within {
+		d.finish(run, st, "could not begin for "+waited.Round(time.Second).String()+": "+why,
+			StepFinished{Attempt: st.Attempt + 1, Outcome: wire.Failed})
+	}
+}
+
+func (d *decision) start(run *Run, st *Step, host string, why []Input) {
+	h, _ := d.s.Hosts.Get(host)
+	e := StepStarted{Run: run.ID, Step: st.ID, Attempt: st.Attempt + 1, Host: host, Epoch: h.Epoch, Within: st.Within, Why: why}
+	if e.Why == nil {
+		e.Why = []Input{}
+	}
+	d.propose(fmt.Sprintf("step/%s/%s", RunID(run.ID), st.ID), 0, "", e)
+}
+
+// begin starts a due step, or says why it cannot.
+func (d *decision) begin(run *Run, st *Step) {
+	switch st.Kind {
+	case plans.StepFence:
+		if d.s.phaseOf(st.Host) != Revoking {
+			d.already(run, st, d.proof(st.Host))
+			return
+		}
+		d.start(run, st, st.Host, nil)
+	case plans.StepWait:
+		d.start(run, st, "", nil)
+	case plans.StepRun:
+		if reason := d.unfit(st.Host); reason != "" {
+			d.blocked(run, st, st.Host+" "+reason)
+			return
+		}
+		d.start(run, st, st.Host, nil)
+	case plans.StepStop:
+		d.beginStop(run, st)
+	case plans.StepStart:
+		d.beginStart(run, st)
+	}
+}
+
+// proof says in words how it is known that a host that is not (any more) lost without evidence can do no harm.
+func (d *decision) proof(name string) string {
+	host, _ := d.s.Hosts.Get(name)
+	if host.Evidence != nil {
+		return fmt.Sprintf("%s by %s: %s", host.Evidence.Kind, host.Evidence.By, host.Evidence.Reason)
+	}
+	return "the host is back"
+}
+
+// unconfirmed is why a host that has joined can take no command yet. A host that joined a moment ago is waited for before a
+// less preferred one is taken.
+const (
+	unconfirmed  = "has not confirmed its epoch yet"
+	confirmGrace = 3 * time.Second
+)
+
+func (d *decision) joinedJustNow(name string) bool {
+	host, _ := d.s.Hosts.Get(name)
+	return d.now.Log.Sub(host.Since) < confirmGrace
+}
+
+// unfit says why a host can take no command now, "" if it can.
+func (d *decision) unfit(name string) string {
+	host, known := d.s.Hosts.Get(name)
+	switch {
+	case !known:
+		return "is not in the inventory"
+	case host.Phase != Active:
+		return "is " + string(host.Phase)
+	case !d.v.heard(name, host.Inc, d.now):
+		return "is not heard"
+	case !d.v.confirmed(d.s, name):
+		return unconfirmed
+	}
+	return ""
+}
+
+func (d *decision) beginStop(run *Run, st *Step) {
+	w, _ := d.s.Workloads.Get(st.Workload)
+	if w.Owner == "" {
+		d.already(run, st, "not running")
+		return
+	}
+	if reason := d.unfit(w.Owner); reason != "" {
+		d.blocked(run, st, w.Owner+" "+reason)
+		return
+	}
+	if dependent, ok := d.s.runningDependent(run, st.Workload); ok {
+		d.blocked(run, st, dependent+" needs it and runs")
+		return
+	}
+	d.start(run, st, w.Owner, nil)
+}
+
+func (d *decision) beginStart(run *Run, st *Step) {
+	w, _ := d.s.Workloads.Get(st.Workload)
+	spec := d.s.Inventory.Workloads[st.Workload]
+	ownerLost := w.Owner != "" && d.s.phaseOf(w.Owner) == Revoking
+	switch {
+	case w.Owner != "" && w.Ready && !w.Stopping && !ownerLost:
+		d.already(run, st, "running on "+w.Owner)
+		return
+	case ownerLost && spec.Exclusive:
+		d.blocked(run, st, "there is no evidence that "+w.Owner+" runs nothing")
+		return
+	}
+	if provider, missing := d.s.missingProvider(run, st.Workload); missing {
+		d.blocked(run, st, provider+", which it needs, is not ready")
+		return
+	}
+	if w.Owner != "" && !ownerLost { // an earlier attempt whose end nobody knows: only there
+		if reason := d.unfit(w.Owner); reason != "" {
+			d.blocked(run, st, w.Owner+" "+reason)
+			return
+		}
+		d.start(run, st, w.Owner, []Input{{Name: w.Owner, Value: "an earlier attempt may have started it there", OK: true}})
+		return
+	}
+	host, why := d.place(st, spec)
+	if host == "" {
+		d.blocked(run, st, "no host can take it: "+inWords(why))
+		return
+	}
+	d.start(run, st, host, why)
+}
+
+// place picks the first host in the order of preference that can take the workload; hosts where it failed in this run come
+// last. The inputs say of each host why it was taken or not.
+func (d *decision) place(st *Step, spec plans.Workload) (string, []Input) {
+	chosen, second := "", ""
+	why := []Input{}
+	for _, host := range spec.Hosts {
+		reason := d.unfit(host)
+		if st.To != nil && !d.s.selectsHost(st.To, host) {
+			reason = "is not among the step's hosts"
+		}
+		if reason == unconfirmed && chosen == "" && d.joinedJustNow(host) {
+			return "", append(why, Input{Name: host, Value: reason})
+		}
+		switch {
+		case reason != "":
+			why = append(why, Input{Name: host, Value: reason})
+		case slices.Contains(st.Avoid, host):
+			why = append(why, Input{Name: host, Value: "failed there in this run"})
+			if second == "" {
+				second = host
+			}
+		case chosen == "":
+			chosen = host
+		}
+	}
+	if chosen == "" {
+		chosen = second
+	}
+	if chosen != "" {
+		why = append(why, Input{Name: chosen, Value: "chosen: first in the order of preference that can take it", OK: true})
+	}
+	return chosen, why
+}
+
+func inWords(why []Input) string {
+	words := make([]string, 0, len(why))
+	for _, in := range why {
+		words = append(words, in.Name+" "+in.Value)
+	}
+	return strings.Join(words, ", ")
+}
+
+// underway moves a step on that has begun.
+func (d *decision) underway(run *Run, st *Step) {
+	elapsed := d.now.Log.Sub(st.Begun)
+	switch st.Kind {
+	case plans.StepFence:
+		switch {
+		case d.s.phaseOf(st.Host) != Revoking:
+			d.answer(run, st, d.proof(st.Host), wire.Result{Outcome: wire.Done})
+		case elapsed >= st.Within:
+			d.answer(run, st, "no evidence came in "+st.Within.String(), wire.Result{Outcome: wire.Failed})
+		}
+	case plans.StepWait:
+		if elapsed >= st.Within {
+			d.answer(run, st, "", wire.Result{Outcome: wire.Done})
+		}
+	case plans.StepStart, plans.StepStop, plans.StepRun:
+		d.commanded(run, st, elapsed)
+	}
+}
+
+func (d *decision) answer(run *Run, st *Step, reason string, r wire.Result) {
+	d.finish(run, st, reason, StepFinished{
+		Attempt: st.Attempt, Token: st.Token, Outcome: r.Outcome, Stopped: r.Stopped, Already: r.Already, Took: r.Took,
+	})
+}
+
+// commanded takes the agent's answer if there is one, and else sees to it that the command arrives. A host that is lost is
+// waited for: its return or evidence decides.
+func (d *decision) commanded(run *Run, st *Step, elapsed time.Duration) {
+	w, _ := d.s.Workloads.Get(st.Workload)
+	gone := w.Owner != st.Host || (st.Kind == plans.StepStart && w.Token != st.Token)
+	host, _ := d.s.Hosts.Get(st.Host)
+	result, answered := d.v.results[CommandID(run, st)]
+	answered = answered && result.Token == st.Token && result.Inc == host.Inc && result.Epoch == host.Epoch && host.Phase == Active
+	limit := st.Within + answerSlop
+	if host.Phase != Active {
+		limit += st.OnFailure.Within
+	}
+	switch {
+	case st.Kind == plans.StepStart && gone:
+		d.propose(fmt.Sprintf("step/%s/%s", RunID(run.ID), st.ID), 0, st.Host+" runs nothing any more: placed anew",
+			StepReset{Run: run.ID, Step: st.ID, Attempt: st.Attempt})
+	case st.Kind == plans.StepStop && gone:
+		d.answer(run, st, "stopped with its host: "+d.proof(st.Host), wire.Result{Outcome: wire.Done, Stopped: true})
+	case answered:
+		d.answer(run, st, result.Reason, result)
+	case elapsed >= limit:
+		d.answer(run, st, "no answer from "+st.Host+" in "+limit.String(), wire.Result{Outcome: wire.Unknown})
+	case d.v.confirmed(d.s, st.Host):
+		d.command(run, st, host)
+	case st.Kind == plans.StepRun && host.Phase == Expired:
+		d.answer(run, st, st.Host+" was lost while it ran", wire.Result{Outcome: wire.Unknown})
+	}
+}
+
+func (d *decision) command(run *Run, st *Step, host Host) {
+	id := CommandID(run, st)
+	spec := d.s.Inventory.Workloads[st.Workload]
+	c := &wire.Command{
+		V: wire.Version, ID: id, Host: st.Host, Inc: host.Inc, Epoch: host.Epoch, Token: st.Token,
+		Within: st.Within, NotAfter: d.v.newestStamp(st.Host) + stampSlack, Idempotent: st.Idem,
+		Action: actions.Action{Target: targetOf(st.Workload, spec), Env: map[string]string{
+			"HOLTER_TOKEN": fmt.Sprint(st.Token), "HOLTER_HOST_EPOCH": fmt.Sprint(host.Epoch), "HOLTER_RUN": RunID(run.ID),
+			"HOLTER_HOST": st.Host, "HOLTER_SITE": d.s.Inventory.Hosts[st.Host].Site,
+		}},
+	}
+	switch st.Kind {
+	case plans.StepStart:
+		ready := d.s.readyOn(spec, st.Workload, st.Host)
+		c.Action.Verb, c.Ready = actions.Start, &ready
+	case plans.StepStop:
+		c.Action.Verb, c.Ladder = actions.Stop, spec.Stop
+	case plans.StepRun:
+		c.Action.Verb = actions.Run
+		c.Action.Target = actions.Target{Workload: st.Command, Kind: "command", Unit: st.Command}
+		for _, arg := range st.Args {
+			c.Action.Args = append(c.Action.Args, plans.Expand(arg, d.s.names("", plans.Workload{}, st.Host)))
+		}
+	case plans.StepFence, plans.StepWait:
+	}
+	d.out = append(d.out, Intent{Key: id, Send: c})
+}
+
+func targetOf(workload string, spec plans.Workload) actions.Target {
+	return actions.Target{Workload: workload, Kind: spec.Kind, Unit: spec.Unit}
+}
+
+// readyOn is a workload's readiness condition on a host, names filled in.
+func (s *State) readyOn(spec plans.Workload, workload, host string) actions.Ready {
+	ready := spec.Ready
+	names := s.names(workload, spec, host)
+	ready.URL, ready.Addr = plans.Expand(ready.URL, names), plans.Expand(ready.Addr, names)
+	return ready
+}
+
+// names is what may stand between {{ and }}.
+func (s *State) names(workload string, spec plans.Workload, host string) map[string]string {
+	return map[string]string{
+		"host.name": host, "host.address": s.Inventory.Hosts[host].Address,
+		"workload.name": workload, "workload.unit": spec.Unit,
+	}
+}

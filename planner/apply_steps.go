@@ -1,0 +1,271 @@
+package planner
+
+import (
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/holter-ha/holter/plans"
+	"github.com/holter-ha/holter/wire"
+)
+
+// maxRetryDelay bounds the growing delay between two attempts of a step.
+const maxRetryDelay = 10 * time.Minute
+
+// foldStepStarted lets a step begin. Here is the last door: no start of an exclusive workload that has another owner, none
+// on a host that is not active, none before its providers are ready; no stop of a provider before its dependents.
+func (s *State) foldStepStarted(index uint64, e StepStarted) error {
+	run, step, err := s.openStep(e.Run, e.Step)
+	if err != nil {
+		return err
+	}
+	if err := mayBegin(run, step, e, s.At); err != nil {
+		return err
+	}
+	switch step.Kind {
+	case plans.StepStart:
+		err = s.grant(index, run, step, e)
+	case plans.StepStop:
+		err = s.markStopping(run, step, e)
+	case plans.StepRun:
+		err = s.activeUnder(e.Host, e.Epoch)
+	case plans.StepFence, plans.StepWait:
+	}
+	if err != nil {
+		return err
+	}
+	step.State, step.Attempt, step.Token = StateStarted, e.Attempt, index
+	step.Begun, step.Ended, step.Within = s.At, time.Time{}, e.Within
+	step.Outcome, step.Reason, step.Already = "", "", false
+	if step.Kind == plans.StepStart {
+		step.Host = e.Host
+	}
+	s.keep(run)
+	return nil
+}
+
+func mayBegin(run *Run, step *Step, e StepStarted, at time.Time) error {
+	switch {
+	case run.State == RunAborting:
+		return refuse(CodeState, "%s is being aborted: nothing begins any more", RunID(run.ID))
+	case step.State != StatePending || e.Attempt != step.Attempt+1:
+		return refuse(CodeStale, "attempt %d of %s/%s cannot begin: it is %s, attempt %d", e.Attempt, RunID(run.ID), step.ID, step.State, step.Attempt)
+	case at.Before(step.NotYet):
+		return refuse(CodeState, "%s/%s is not due before %s", RunID(run.ID), step.ID, step.NotYet.UTC().Format(time.RFC3339))
+	}
+	for _, id := range step.After {
+		if !run.Step(id).over() {
+			return refuse(CodeOrder, "%s/%s comes after %s, which is %s", RunID(run.ID), step.ID, id, run.Step(id).State)
+		}
+	}
+	return nil
+}
+
+// grant gives a workload to a host. Its index becomes the workload's token.
+func (s *State) grant(index uint64, run *Run, step *Step, e StepStarted) error {
+	w, ok := s.Workloads.Get(step.Workload)
+	spec := s.Inventory.Workloads[step.Workload]
+	if !ok {
+		return refuse(CodeNoSuch, "there is no workload %s", step.Workload)
+	}
+	if err := s.activeUnder(e.Host, e.Epoch); err != nil {
+		return err
+	}
+	if !slices.Contains(spec.Hosts, e.Host) {
+		return refuse(CodeHost, "workload %s may not run on %s", step.Workload, e.Host)
+	}
+	elsewhere := w.Owner != "" && w.Owner != e.Host
+	if elsewhere && (spec.Exclusive || s.phaseOf(w.Owner) == Active) {
+		return refuse(CodeOwned, "workload %s is on %s under #%d", step.Workload, w.Owner, w.Token)
+	}
+	if provider, ok := s.missingProvider(run, step.Workload); ok {
+		return refuse(CodeOrder, "workload %s needs %s, which is not ready", step.Workload, provider)
+	}
+	w.Owner, w.Last, w.Epoch, w.Token = e.Host, e.Host, e.Epoch, index
+	w.Ready, w.Stopping = false, false
+	s.Workloads = s.Workloads.With(step.Workload, w)
+	return nil
+}
+
+func (s *State) phaseOf(host string) Phase {
+	h, _ := s.Hosts.Get(host)
+	return h.Phase
+}
+
+// missingProvider names the first provider that is not ready, unless a person skipped its start in this run.
+func (s *State) missingProvider(run *Run, workload string) (string, bool) {
+	for _, dep := range s.Inventory.Workloads[workload].After {
+		provider, _ := s.Workloads.Get(dep.On)
+		if provider.Owner != "" && provider.Ready && !provider.Stopping {
+			continue
+		}
+		if !run.skipped(plans.StepStart, dep.On) {
+			return dep.On, true
+		}
+	}
+	return "", false
+}
+
+// runningDependent names the first dependent that still has an owner, unless a person skipped its stop in this run.
+func (s *State) runningDependent(run *Run, workload string) (string, bool) {
+	for name := range s.dependentsOf(workload) {
+		if w, _ := s.Workloads.Get(name); w.Owner != "" && !run.skipped(plans.StepStop, name) {
+			return name, true
+		}
+	}
+	return "", false
+}
+
+// dependentsOf yields the workloads that come directly after one, with how they do, in the order of their names.
+func (s *State) dependentsOf(provider string) iter.Seq2[string, plans.Dependency] {
+	return func(yield func(string, plans.Dependency) bool) {
+		for name := range s.Workloads.All() {
+			for _, dep := range s.Inventory.Workloads[name].After {
+				if dep.On == provider && !yield(name, dep) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *Run) skipped(kind plans.StepKind, workload string) bool {
+	return slices.ContainsFunc(r.Steps, func(st Step) bool {
+		return st.Kind == kind && st.Workload == workload && st.State == StateSkipped
+	})
+}
+
+func (s *State) markStopping(run *Run, step *Step, e StepStarted) error {
+	w, ok := s.Workloads.Get(step.Workload)
+	switch {
+	case !ok:
+		return refuse(CodeNoSuch, "there is no workload %s", step.Workload)
+	case w.Owner != e.Host || w.Owner == "":
+		return refuse(CodeStale, "workload %s is not on %q", step.Workload, e.Host)
+	}
+	if err := s.activeUnder(e.Host, e.Epoch); err != nil {
+		return err
+	}
+	if dependent, ok := s.runningDependent(run, step.Workload); ok {
+		return refuse(CodeOrder, "workload %s is stopped after %s, which still runs", step.Workload, dependent)
+	}
+	w.Stopping = true
+	s.Workloads = s.Workloads.With(step.Workload, w)
+	step.Host = e.Host
+	return nil
+}
+
+// foldStepFinished takes the answer to an attempt. A pending step can finish without having begun: because there is nothing
+// to do (done, Already), or because it could not begin in time (failed).
+func (s *State) foldStepFinished(entry Entry, e StepFinished) error {
+	run, step, err := s.openStep(e.Run, e.Step)
+	if err != nil {
+		return err
+	}
+	started := step.State == StateStarted && step.Attempt == e.Attempt && step.Token == e.Token
+	unbegun := step.State == StatePending && step.Attempt+1 == e.Attempt && (e.Already || e.Outcome == wire.Failed)
+	if !started && !unbegun {
+		return refuse(CodeStale, "attempt %d of %s/%s is not under way", e.Attempt, RunID(e.Run), e.Step)
+	}
+	switch step.Kind {
+	case plans.StepStart:
+		err = s.startAnswered(step, e, started)
+	case plans.StepStop:
+		err = s.stopAnswered(step, e)
+	case plans.StepFence:
+		err = s.fenceAnswered(step, e)
+	case plans.StepRun, plans.StepWait:
+	}
+	if err != nil {
+		return err
+	}
+	step.Attempt, step.Outcome, step.Reason, step.Already, step.Ended = e.Attempt, e.Outcome, entry.Reason, e.Already, s.At
+	switch e.Outcome {
+	case wire.Done:
+		step.State = StateDone
+	case wire.Failed, wire.Unknown:
+		step.fail(e, s.At)
+	}
+	run.settle()
+	s.keep(run)
+	return nil
+}
+
+func (s *State) startAnswered(step *Step, e StepFinished, started bool) error {
+	w, _ := s.Workloads.Get(step.Workload)
+	if !started {
+		if e.Outcome == wire.Done && (w.Owner == "" || !w.Ready) {
+			return refuse(CodeState, "workload %s is not running and ready", step.Workload)
+		}
+		return nil
+	}
+	if w.Owner != step.Host || w.Token != step.Token {
+		return refuse(CodeStale, "workload %s is not under #%d any more", step.Workload, step.Token)
+	}
+	switch {
+	case e.Outcome == wire.Done:
+		w.Ready = true
+	case e.Stopped:
+		w = w.freed()
+		step.Avoid = append(slices.Clone(step.Avoid), step.Host)
+	}
+	s.Workloads = s.Workloads.With(step.Workload, w)
+	return nil
+}
+
+func (s *State) stopAnswered(step *Step, e StepFinished) error {
+	w, _ := s.Workloads.Get(step.Workload)
+	here := w.Owner != "" && w.Owner == step.Host && w.Stopping
+	switch {
+	case here && e.Stopped:
+		s.Workloads = s.Workloads.With(step.Workload, w.freed())
+	case w.Owner == "" || e.Outcome != wire.Done:
+	default:
+		return refuse(CodeOwned, "workload %s is not stopped: it is on %s under #%d", step.Workload, w.Owner, w.Token)
+	}
+	return nil
+}
+
+func (s *State) fenceAnswered(step *Step, e StepFinished) error {
+	if e.Outcome == wire.Done && s.phaseOf(step.Host) == Revoking {
+		return refuse(CodeEvidence, "host %s is lost and there is no evidence that it runs nothing", step.Host)
+	}
+	return nil
+}
+
+// fail counts an attempt that did not succeed and makes the step pending again while attempts are left. What nobody knows
+// to have happened is repeated only where repeating is harmless: starts and stops, and commands declared idempotent.
+func (st *Step) fail(e StepFinished, at time.Time) {
+	st.State = StateFailed
+	if e.Outcome == wire.Unknown {
+		st.State = StateUnknown
+	}
+	st.Spent++
+	harmless := st.Kind != plans.StepRun || e.Outcome == wire.Failed || st.Idem
+	if !harmless || st.Spent >= st.OnFailure.Attempts {
+		return
+	}
+	delay := st.OnFailure.Delay
+	for range st.Spent - 1 {
+		delay = min(delay*time.Duration(max(st.OnFailure.Factor, 1)), maxRetryDelay)
+	}
+	st.State, st.NotYet = StatePending, at.Add(delay)
+}
+
+// foldStepReset puts a start whose host is proven to run nothing back to pending: it is placed anew.
+func (s *State) foldStepReset(e StepReset) error {
+	run, step, err := s.openStep(e.Run, e.Step)
+	if err != nil {
+		return err
+	}
+	if step.State != StateStarted || step.Attempt != e.Attempt || step.Kind != plans.StepStart {
+		return refuse(CodeStale, "attempt %d of %s/%s is not a start under way", e.Attempt, RunID(e.Run), e.Step)
+	}
+	if w, _ := s.Workloads.Get(step.Workload); w.Owner == step.Host && w.Token == step.Token {
+		return refuse(CodeOwned, "workload %s is still on %s under #%d", step.Workload, w.Owner, w.Token)
+	}
+	step.State = StatePending
+	step.Avoid = append(slices.Clone(step.Avoid), step.Host)
+	s.keep(run)
+	return nil
+}

@@ -1,0 +1,337 @@
+package planner
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/plans"
+	"github.com/holter-ha/holter/wire"
+)
+
+// joinSettle is how long a host must have been joined before what waits for it starts there by itself, so that hosts that
+// come back together are one run.
+const joinSettle = time.Second
+
+// Decide derives from what is what should happen now. Only the leader asks. It changes nothing: the caller carries the
+// intents out, in order, and tells the view with Acted. An intent that is not yet fulfilled is repeated by the next call.
+func Decide(s *State, v *View, rules Rules, now Now) []Intent {
+	if s.Inventory == nil {
+		return nil
+	}
+	d := &decision{s: s, v: v, rules: rules, now: now, m: v.remembered(s)}
+	d.joins()
+	d.reports()
+	d.losses()
+	d.lostHosts()
+	d.adoptions()
+	d.triggers()
+	d.homeless()
+	for _, run := range d.m.open {
+		d.advance(run)
+	}
+	return d.out
+}
+
+type decision struct {
+	s     *State
+	v     *View
+	rules Rules
+	now   Now
+	m     *memo
+	out   []Intent
+}
+
+// memo is what Decide needs of a State and would otherwise search for on each call.
+type memo struct {
+	of        *State
+	open      []*Run
+	silent    []string          // hosts in phase revoking or expired
+	active    int               // hosts in phase active
+	adoptable []string          // workloads that never were Holter's
+	homeless  []string          // workloads that should run and have no owner and no run
+	granted   map[string]uint64 // by host: the newest token of what it owns
+}
+
+func (v *View) remembered(s *State) *memo {
+	if v.memo.of == s {
+		return &v.memo
+	}
+	m := memo{of: s, granted: map[string]uint64{}}
+	for _, run := range s.Runs.All() {
+		if run.Open() {
+			m.open = append(m.open, run)
+		}
+	}
+	for name, host := range s.Hosts.All() {
+		switch host.Phase {
+		case Active:
+			m.active++
+		case Revoking, Expired:
+			m.silent = append(m.silent, name)
+		case Unseen:
+		}
+	}
+	for name, w := range s.Workloads.All() {
+		switch {
+		case w.Owner != "":
+			m.granted[w.Owner] = max(m.granted[w.Owner], w.Token)
+		case w.Run != 0:
+		case w.Wanted == WantedRunning:
+			m.homeless = append(m.homeless, name)
+		case w.Wanted == "" && w.Last == "":
+			m.adoptable = append(m.adoptable, name)
+		}
+	}
+	v.memo = m
+	return &v.memo
+}
+
+// propose adds a proposal. The key says what it is about: while one is in flight the next is not made.
+func (d *decision) propose(key string, cause uint64, reason string, event Event) {
+	d.out = append(d.out, Intent{Key: key, Propose: &Entry{Reason: reason, Cause: cause, Event: event}})
+}
+
+// joins answers agents that ask to join.
+func (d *decision) joins() {
+	for _, name := range sortedKeys(d.v.joins) {
+		join := d.v.joins[name].join
+		host, known := d.s.Hosts.Get(name)
+		switch {
+		case !known:
+		case host.Inc == join.Inc && host.Phase == Active:
+			d.assign(name)
+		case host.Inc == join.Inc && host.Phase == Revoking: // reinstated below, if it is heard
+		default:
+			d.propose("join/"+name, 0, "", HostJoined{
+				Host: name, Boot: join.Boot, Inc: join.Inc, Version: join.Version, Keep: d.borneOut(name, join.Keep),
+			})
+		}
+	}
+}
+
+// borneOut is what of an agent's list the log knows to be its own.
+func (d *decision) borneOut(host string, keep []wire.Kept) []wire.Kept {
+	out := []wire.Kept{}
+	for _, kept := range keep {
+		if w, _ := d.s.Workloads.Get(kept.Workload); w.Owner == host && w.Token == kept.Token {
+			out = append(out, kept)
+		}
+	}
+	return out
+}
+
+// reports looks at the statuses that came: an agent that has not got its newest assignment gets it, and one that was
+// thought gone for good and is still there joins again.
+func (d *decision) reports() {
+	for _, name := range sortedKeys(d.v.touched) {
+		host, known := d.s.Hosts.Get(name)
+		status := d.v.reports[name].status
+		if !known || host.Inc != status.Inc {
+			continue
+		}
+		switch host.Phase {
+		case Active:
+			if status.Epoch != host.Epoch || status.Index < d.assignedAt(name, host) {
+				d.assign(name)
+			}
+		case Expired:
+			d.propose("join/"+name, 0, "the same agent is heard again", HostJoined{
+				Host: name, Boot: host.Boot, Inc: host.Inc, Version: status.Version, Keep: []wire.Kept{},
+			})
+		case Unseen, Revoking:
+		}
+	}
+}
+
+// assignedAt is the index from which on an assignment of a host is the newest: the log changed nothing of it since.
+func (d *decision) assignedAt(name string, host Host) uint64 {
+	return max(host.Epoch, d.s.Revision, d.m.granted[name])
+}
+
+func (d *decision) assign(name string) {
+	host, _ := d.s.Hosts.Get(name)
+	a := &wire.Assignment{
+		V: wire.Version, Host: name, Inc: host.Inc, Epoch: host.Epoch, Index: d.s.Index,
+		Keep: []wire.Kept{}, Watch: []wire.Watched{}, Interval: d.s.Inventory.Cluster.Heartbeat.Interval,
+	}
+	for _, workload := range sortedKeys(d.s.Inventory.Workloads) {
+		spec := d.s.Inventory.Workloads[workload]
+		if w, _ := d.s.Workloads.Get(workload); w.Owner == name {
+			a.Keep = append(a.Keep, wire.Kept{Workload: workload, Token: w.Token})
+		}
+		if slices.Contains(spec.Hosts, name) {
+			a.Watch = append(a.Watch, wire.Watched{Target: targetOf(workload, spec), Ready: d.s.readyOn(spec, workload, name)})
+		}
+	}
+	d.out = append(d.out, Intent{Key: "assign/" + name, Assign: a})
+}
+
+// losses proposes HostLost for the active hosts that a majority of the configured monitors does not hear. When that would
+// leave nobody, it is our own hearing that is lost, and nothing is proposed.
+func (d *decision) losses() {
+	var lost []HostLost
+	for i := range d.v.targets {
+		t := &d.v.targets[i]
+		if d.now.Watch < t.lost {
+			continue
+		}
+		host, known := d.s.Hosts.Get(t.name)
+		if !known || host.Phase != Active || d.now.Log.Sub(host.Since) < d.v.heart.LostAfter+digestFresh {
+			continue
+		}
+		witnesses := d.v.witnesses(t.name, d.now)
+		if len(witnesses) < d.v.majority() {
+			continue
+		}
+		age := witnesses[0].Age
+		for _, w := range witnesses {
+			age = min(age, w.Age)
+		}
+		lost = append(lost, HostLost{Host: t.name, Inc: host.Inc, Epoch: host.Epoch, Witnesses: witnesses, Age: age})
+	}
+	if len(lost) == 0 || len(lost) >= d.m.active {
+		return
+	}
+	for _, e := range lost {
+		reason := fmt.Sprintf("silent for %s, say %d of %d monitors", e.Age.Round(time.Millisecond), len(e.Witnesses), len(d.v.monitors))
+		d.propose("lost/"+e.Host, 0, reason, e)
+	}
+}
+
+// lostHosts takes a loss back when the host is heard again before anything was moved, and in a demo assumes that it runs
+// nothing.
+func (d *decision) lostHosts() {
+	for _, name := range d.m.silent {
+		host, _ := d.s.Hosts.Get(name)
+		if host.Phase != Revoking {
+			continue
+		}
+		heard := d.v.heard(name, host.Inc, d.now) && d.v.hearers(name, d.now) >= d.v.majority()
+		switch {
+		case heard:
+			d.propose("back/"+name, host.Revocation, "heard again by a majority of the monitors",
+				HostReinstated{Host: name, Epoch: host.Epoch, Revocation: host.Revocation})
+		case d.s.UnsafeDemo:
+			d.propose("expire/"+name, host.Revocation, "unsafe_demo: nobody said so",
+				HostExpired{Host: name, Epoch: host.Epoch, Revocation: host.Revocation, Evidence: Assumed})
+		}
+	}
+}
+
+// adoptions takes over what is found running: a workload that never was Holter's, that exactly one host reports running,
+// and that every other allowed host has said not to run, each in its present incarnation.
+func (d *decision) adoptions() {
+	if len(d.v.touched) == 0 {
+		return
+	}
+	for _, name := range d.m.adoptable {
+		at, sure := "", true
+		for _, host := range d.s.Inventory.Workloads[name].Hosts {
+			w, ok := d.v.says(d.s, host, name)
+			switch {
+			case !ok || w.Condition == actions.Unknown:
+				sure = false
+			case w.Condition == actions.Running && at != "":
+				sure = false
+			case w.Condition == actions.Running:
+				at = host
+			}
+		}
+		if at == "" || !sure {
+			continue
+		}
+		host, _ := d.s.Hosts.Get(at)
+		d.propose("adopt/"+name, 0, "found running there and nowhere else", WorkloadAdopted{Workload: name, Host: at, Epoch: host.Epoch})
+	}
+}
+
+// triggers starts the armed plans whose trigger matches a loss that they have not answered.
+func (d *decision) triggers() {
+	if len(d.m.silent) == 0 {
+		return
+	}
+	for name, plan := range d.s.Plans.All() {
+		if !plan.Armed || slices.ContainsFunc(d.m.open, func(r *Run) bool { return r.Plan == name }) {
+			continue
+		}
+		var hosts []string
+		var first Host
+		for _, host := range d.m.silent {
+			h, _ := d.s.Hosts.Get(host)
+			if h.Handled[name] != 0 || !d.triggered(plan.Plan, host) {
+				continue
+			}
+			hosts = append(hosts, host)
+			if first.Revocation == 0 || h.Revocation < first.Revocation {
+				first = h
+			}
+		}
+		if len(hosts) == 0 || d.settling(first) {
+			continue
+		}
+		run, err := NewPlanRun(d.s, name, hosts)
+		if err != nil {
+			continue // nothing of it to do: the loss stays visible, and is looked at again when something changes
+		}
+		run.Why = []Input{
+			{Name: "armed", Value: "yes", OK: true},
+			{Name: "trigger", Value: "host_lost " + strings.Join(hosts, " "), OK: true},
+		}
+		d.propose("run/"+name, first.Revocation, "", run)
+	}
+}
+
+func (d *decision) triggered(plan *plans.Plan, host string) bool {
+	return slices.ContainsFunc(plan.Trigger, func(t plans.Trigger) bool {
+		return t.HostLost != nil && (t.HostLost.Any || d.s.selectsHost(t.HostLost, host))
+	})
+}
+
+// settling says that losses of the same moment may still be coming: another host is late, and the settle time is not over.
+func (d *decision) settling(first Host) bool {
+	if d.now.Log.Sub(first.Since) >= d.rules.Settle {
+		return false
+	}
+	for i := range d.v.targets {
+		t := &d.v.targets[i]
+		if d.now.Watch < t.late {
+			continue
+		}
+		if host, known := d.s.Hosts.Get(t.name); known && host.Phase == Active {
+			return true
+		}
+	}
+	return false
+}
+
+// homeless starts again what should run, once its last host has joined again; once per epoch of that host.
+func (d *decision) homeless() {
+	names := map[string]bool{}
+	for _, name := range d.m.homeless {
+		w, _ := d.s.Workloads.Get(name)
+		host, _ := d.s.Hosts.Get(w.Last)
+		back := host.Phase == Active && w.Tried != host.Epoch && d.now.Log.Sub(host.Since) >= joinSettle
+		if back && d.v.heard(w.Last, host.Inc, d.now) {
+			names[name] = true
+		}
+	}
+	for changed := true; changed; {
+		changed = false
+		for name := range names {
+			for _, provider := range d.s.providersOf(name) {
+				if p, _ := d.s.Workloads.Get(provider); !names[provider] && (p.Owner == "" || !p.Ready) {
+					delete(names, name)
+					changed = true
+					break
+				}
+			}
+		}
+	}
+	if len(names) == 0 {
+		return
+	}
+	d.propose("homeless", 0, "their host is back: "+join(names), newHomeless(d.s, names))
+}

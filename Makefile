@@ -1,0 +1,35 @@
+# make test   fetches what the tests need, then runs all of them
+# make lint   golangci-lint with .golangci.yml, and the formatting
+# make bench  the benchmarks whose numbers are in docs/performance.md
+# make demo   the demo
+
+GO ?= go
+LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+BENCHES = 'BenchmarkBeatDecode|BenchmarkViewObserve|BenchmarkDecide|BenchmarkApply|BenchmarkPropose|BenchmarkLostToCommand'
+# Packages where goroutines meet.
+RACE = ./agent/... ./monitor/... ./raftstore/... ./internal/bus/... ./actions/... ./console/... ./integration/...
+
+.PHONY: test plain race deps lint bench demo
+
+test: deps plain race
+
+plain:
+	$(GO) vet ./...
+	$(GO) test ./...
+
+race:
+	$(GO) test -race -short $(RACE)
+
+# What tests use beside Go: systemd and D-Bus for the systemd driver's conformance (a systemd of the tests' own, in
+# namespaces). Without root or apt the tests that need them say in one line what they leave out.
+deps:
+	@sh integration/testbed/deps.sh
+
+lint:
+	$(LINT) run ./...
+
+bench:
+	$(GO) test -run '^$$' -bench $(BENCHES) -benchmem -count 5 ./wire ./planner ./raftstore ./integration
+
+demo:
+	$(GO) run ./cmd/holter demo

@@ -259,8 +259,31 @@ func (a *Agent) finish(o outcome) {
 	case j.leftover:
 		a.finishLeftover(j, o.result)
 	default:
+		a.learn(j, o.result)
 		a.conclude(j, o.result)
 	}
+}
+
+// learn takes what a start or stop has proven as seen, and tells of it before the result is told: whoever hears that a
+// workload is ready does not hear afterwards that it was not running a moment ago.
+func (a *Agent) learn(j *job, r wire.Result) {
+	w := a.subject(j)
+	if w == nil || r.Outcome != wire.Done {
+		return
+	}
+	running := j.command.Action.Verb == actions.Start
+	w.status = actions.Status{Condition: actions.Stopped, Autostart: w.status.Autostart}
+	if running {
+		w.status.Condition = actions.Running
+		if ready := j.command.Ready; ready != nil {
+			w.since = a.opt.Boottime() - ready.Settle
+		}
+	}
+	w.holds, w.ready = running, running
+	if r.Stopped {
+		w.Token = 0
+	}
+	a.publishStatus()
 }
 
 // conclude journals a command's result and answers it. A result that cannot be journaled is answered all the same: it is

@@ -204,7 +204,7 @@ func (m *Monitor) lead(ctx context.Context, state *planner.State, now planner.No
 	for _, intent := range planner.Decide(state, m.view, planner.Rules{Settle: m.opts.Settle}, now) {
 		switch {
 		case intent.Propose != nil:
-			m.propose(ctx, intent.Key, *intent.Propose, now)
+			m.propose(ctx, intent.Key, *intent.Propose, state, now)
 		case intent.Send != nil:
 			if m.due(intent.Key, resendEvery, now) {
 				publish(m, wire.CommandSubject(intent.Send.Host), *intent.Send)
@@ -222,13 +222,18 @@ func (m *Monitor) lead(ctx context.Context, state *planner.State, now planner.No
 	}
 }
 
-// propose hands an entry to the log in a goroutine, unless one of this key is under way.
-func (m *Monitor) propose(ctx context.Context, key string, e planner.Entry, now planner.Now) {
+// propose hands an entry to the log in a goroutine, unless one of this key is under way. What the last door would refuse as
+// things are does not enter the log: Decide would propose it again on every tick.
+func (m *Monitor) propose(ctx context.Context, key string, e planner.Entry, state *planner.State, now planner.Now) {
 	if m.inflight[key] || len(m.inflight) >= maxProposals {
 		return
 	}
-	m.inflight[key] = true
 	e.At, e.By = now.Log, m.opts.Name
+	if _, err := state.Apply(state.Index+1, e); err != nil {
+		m.opts.Logger.Debug().Str("event", e.Event.Name()).Err(err).Msg("proposal would be refused")
+		return
+	}
+	m.inflight[key] = true
 	m.workers.Go(func() {
 		m.report(ctx, e)
 		select {

@@ -276,7 +276,7 @@ func (m *Monitor) Propose(ctx context.Context, e planner.Entry) (uint64, error) 
 	if !m.log.Leading() {
 		return 0, planner.ErrNotLeader
 	}
-	now, err := m.ask(ctx, func(now planner.Now) {})
+	now, err := m.ask(ctx, func(planner.Now) {})
 	if err != nil {
 		return 0, err
 	}

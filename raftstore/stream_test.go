@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -69,7 +70,7 @@ func exchange(server, client *stream, to raft.ServerAddress) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }()
 	for _, part := range []string{"hel", "lo"} {
 		if n, err := out.Write([]byte(part)); err != nil || n != len(part) {
 			return "", err
@@ -93,7 +94,7 @@ func TestStreamCloseAll(t *testing.T) {
 	if _, err := c.Write([]byte("x")); err == nil {
 		t.Error("Write after closeAll succeeded")
 	}
-	if _, err := s.Dial(to, time.Second); err != net.ErrClosed {
+	if _, err := s.Dial(to, time.Second); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Dial after closeAll: got %v, want net.ErrClosed", err)
 	}
 }

@@ -14,7 +14,7 @@ func TestCutAndHeal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := NewNetwork()
 		a, b := n.Listen("a"), n.Listen("b")
-		defer a.Close()
+		defer func() { _ = a.Close() }()
 		go func() { // until b is closed
 			for {
 				c, err := b.Accept()

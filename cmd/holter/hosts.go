@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holter-ha/holter/console"
+)
+
+func newHostsCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "hosts [HOST]", Short: "Show the hosts, those that are not alive first, or one of them",
+		Example: "  holter hosts\n  holter hosts ams-db-01\n  holter hosts -o name",
+		Args:    between(0, "HOST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client := a.client()
+			defer client.Close()
+			ctx, cancel := a.asking(cmd.Context())
+			defer cancel()
+			if len(args) == 0 {
+				list, err := client.Hosts(ctx)
+				if err != nil {
+					return err
+				}
+				if printed, err := printList(a, list, func(h console.HostItem) string { return h.Name }); printed {
+					return err
+				}
+				a.showHosts(list.Items)
+				return nil
+			}
+			host, err := client.Host(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if a.asJSON() {
+				return a.printDoc(host)
+			}
+			events, err := client.Events(ctx, nil, lookBack)
+			if err != nil {
+				return err
+			}
+			a.showHost(host.Item, events.Items)
+			return nil
+		},
+	}
+}
+
+// lookBack is how many events are looked through for those of one thing, and shown how many of them.
+const (
+	lookBack  = 1000
+	lookShown = 10
+)
+
+// showHosts shows all hosts, those that are not alive first.
+func (a *app) showHosts(hosts []console.HostItem) {
+	hosts = slices.Clone(hosts)
+	slices.SortStableFunc(hosts, func(x, y console.HostItem) int { return healthy(x) - healthy(y) })
+	t := table{head: []string{"HOST", "SITE", "STATE", "LAST BEAT", "PROOF", "WORKLOADS"}}
+	words := map[console.HostWord]int{}
+	for _, h := range hosts {
+		words[h.Word]++
+		t.add(cell{text: h.Name}, cell{text: orDash(h.Site)}, hostCell(h.Word), cell{text: age(h.AgeMs)}, cell{text: h.Proof}, cell{text: placed(h.Workloads)})
+	}
+	t.write(a.out, a.style)
+	a.say("%s", hostCount(len(hosts), words))
+}
+
+func healthy(h console.HostItem) int {
+	if h.Word == console.HostAlive {
+		return 1
+	}
+	return 0
+}
+
+func hostCount(n int, words map[console.HostWord]int) string {
+	var parts []string
+	for _, word := range []console.HostWord{
+		console.HostAlive, console.HostSuspect, console.HostLost, console.HostConfirmed, console.HostAssumed, console.HostReturning,
+		console.HostUnseen, console.HostUnknown,
+	} {
+		if words[word] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", words[word], word))
+		}
+	}
+	if n == 0 {
+		return "no hosts: the inventory has none yet (holter apply -f FILE)"
+	}
+	return fmt.Sprintf("%d hosts: %s", n, strings.Join(parts, ", "))
+}
+
+// placed lists workloads, with the word of those that are not simply ready.
+func placed(workloads []console.PlacedItem) string {
+	var parts []string
+	for _, w := range workloads {
+		if w.Word == console.WorkloadReady {
+			parts = append(parts, w.Name)
+		} else {
+			parts = append(parts, fmt.Sprintf("%s (%s)", w.Name, w.Word))
+		}
+	}
+	return orDash(strings.Join(parts, " "))
+}
+
+// showHost shows one host and its last events.
+func (a *app) showHost(h console.HostItem, events []console.EventItem) {
+	c := hostCell(h.Word)
+	a.printf("%s  %s\n\n", a.style.paint(roleBold, h.Name), a.style.paint(c.role, c.text))
+	f := fields{a: a}
+	f.add("site", orDash(h.Site))
+	f.add("address", orDash(h.Address))
+	f.add("labels", labels(h.Labels))
+	f.add("heart", fmt.Sprintf("%s, last beat %s, lost after %s", h.Heart, ago(h.AgeMs), age(h.LostAfterMs)))
+	if len(h.LostBy) > 0 {
+		f.add("not heard by", strings.Join(h.LostBy, " "))
+	}
+	f.add("duty", h.Duty)
+	f.add("proof", h.Proof)
+	if e := h.Evidence; e != nil {
+		f.add("evidence", fmt.Sprintf("%s at #%d %s by %s: %q", e.Kind, e.Index, clockTime(e.At), e.By, e.Reason))
+	}
+	f.add("host epoch", fmt.Sprintf("#%d since %s", h.Epoch, clockTime(h.Since)))
+	f.add("agent", orDash(h.Version))
+	f.add("workloads", placed(h.Workloads))
+	if h.Word == console.HostLost {
+		f.add("what to do", fmt.Sprintf("when you know that it is off: holter fence confirm %s --reason …", h.Name))
+	}
+	a.showEventsOf(h.Name, events)
+}
+
+func labels(m map[string]string) string {
+	var parts []string
+	for key, value := range m {
+		parts = append(parts, key+"="+value)
+	}
+	slices.Sort(parts)
+	return orDash(strings.Join(parts, " "))
+}
+
+// fields shows the facts of one thing.
+type fields struct{ a *app }
+
+func (f fields) add(name, text string) { f.a.printf(" %-13s %s\n", name, text) }
+
+// showEventsOf shows the last events about one subject.
+func (a *app) showEventsOf(subject string, events []console.EventItem) {
+	var of []console.EventItem
+	for _, e := range events {
+		if e.Subject == subject {
+			of = append(of, e)
+		}
+	}
+	if len(of) == 0 {
+		return
+	}
+	a.printf("\n%s\n", a.style.paint(roleBold, "LAST EVENTS"))
+	for _, e := range of[max(0, len(of)-lookShown):] {
+		a.printf("%s\n", a.eventLine(e.EventLine))
+	}
+}

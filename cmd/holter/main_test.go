@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/rs/zerolog"
+
+	"github.com/holter-ha/holter/console"
+	"github.com/holter-ha/holter/console/consoletest"
+	"github.com/holter-ha/holter/planner"
+	"github.com/holter-ha/holter/wire"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"holter": main})
+}
+
+// TestScripts runs the program itself: exit codes, stdout and stderr. A script that begins a cluster talks to a monitor in
+// this process.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script", UpdateScripts: os.Getenv("UPDATE_SCRIPTS") != "", RequireExplicitExec: true, RequireUniqueNames: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("LANG", "C.UTF-8")
+			e.Setenv("HOLTER_SERVER", "127.0.0.1:1") // nobody listens there
+			e.Values[monitorKey{}] = new(*consoletest.Monitor)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"cluster": cluster, "awaitrun": awaitRun, "step": step, "endrun": endRun, "noquorum": noQuorum, "exits": exits,
+		},
+	})
+}
+
+// monitorKey is the key of a script's monitor.
+type monitorKey struct{}
+
+func monitor(ts *testscript.TestScript) *consoletest.Monitor {
+	return *ts.Value(monitorKey{}).(**consoletest.Monitor)
+}
+
+// cluster [installed|shop] begins a cluster and names it in HOLTER_SERVER.
+func cluster(ts *testscript.TestScript, _ bool, args []string) {
+	var m *consoletest.Monitor
+	switch args[0] {
+	case "empty":
+		m = consoletest.New("mon-1")
+	case "installed":
+		m = consoletest.Installed()
+	case "shop":
+		m = consoletest.Shop()
+	default:
+		ts.Fatalf("cluster %s: it is empty, installed or shop", args[0])
+	}
+	*ts.Value(monitorKey{}).(**consoletest.Monitor) = m
+	server := httptest.NewServer(console.NewServer(m, zerolog.Nop()))
+	ts.Defer(server.CloseClientConnections)
+	ts.Defer(server.Close)
+	ts.Setenv("HOLTER_SERVER", server.URL)
+}
+
+// scriptTimeout bounds the waiting of a script's command.
+const scriptTimeout = 20 * time.Second
+
+// awaitrun N waits until run N has been started.
+func awaitRun(ts *testscript.TestScript, _ bool, args []string) {
+	n := number(ts, args[0])
+	changed, stop := monitor(ts).Watch()
+	defer stop()
+	timeout := time.After(scriptTimeout)
+	for monitor(ts).Look().State.LastRun < n {
+		select {
+		case <-changed:
+		case <-timeout:
+			ts.Fatalf("run %d was never started", n)
+		}
+	}
+}
+
+// step RUN STEP HOST OUTCOME lets a step begin and end.
+func step(ts *testscript.TestScript, _ bool, args []string) {
+	monitor(ts).Step(number(ts, args[0]), args[1], args[2], wire.Outcome(args[3]))
+}
+
+// endrun RUN OUTCOME ends a run.
+func endRun(ts *testscript.TestScript, _ bool, args []string) {
+	monitor(ts).Must(planner.RunEnded{Run: number(ts, args[0]), Outcome: planner.RunState(args[1])})
+}
+
+// noquorum lets the monitor know no leader.
+func noQuorum(ts *testscript.TestScript, _ bool, _ []string) {
+	monitor(ts).Change(nil, func(look *console.Look) { look.Leading, look.Leader, look.LeaderContact = false, "", 192*time.Second })
+}
+
+// exits CODE COMMAND… runs a command that must end with a code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	got := "0"
+	if err != nil {
+		got = fmt.Sprint(err)[len("exit status "):]
+	}
+	if got != args[0] {
+		ts.Fatalf("%v ended with %s, want %s", args[1:], got, args[0])
+	}
+}
+
+func number(ts *testscript.TestScript, text string) uint64 {
+	n, err := strconv.ParseUint(text, 10, 64)
+	ts.Check(err)
+	return n
+}

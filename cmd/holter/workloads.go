@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/holter-ha/holter/console"
+)
+
+func newWorkloadsCommand(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use: "workloads [WORKLOAD]", Short: "Show the workloads and where they are, or one of them",
+		Example: "  holter workloads\n  holter workloads orders-db -o json",
+		Args:    between(0, "WORKLOAD"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			client := a.client()
+			defer client.Close()
+			ctx, cancel := a.asking(cmd.Context())
+			defer cancel()
+			if len(args) == 0 {
+				list, err := client.Workloads(ctx)
+				if err != nil {
+					return err
+				}
+				if printed, err := printList(a, list, func(w console.WorkloadItem) string { return w.Name }); printed {
+					return err
+				}
+				a.showWorkloads(list.Items)
+				return nil
+			}
+			w, err := client.Workload(ctx, args[0])
+			if err != nil {
+				return err
+			}
+			if a.asJSON() {
+				return a.printDoc(w)
+			}
+			events, err := client.Events(ctx, nil, lookBack)
+			if err != nil {
+				return err
+			}
+			a.showWorkload(w.Item, events.Items)
+			return nil
+		},
+	}
+}
+
+// showWorkloads shows all workloads.
+func (a *app) showWorkloads(workloads []console.WorkloadItem) {
+	t := table{head: []string{"WORKLOAD", "STATE", "WANTED", "HOST", "AFTER", "MAY RUN ON", "RUN"}}
+	for _, w := range workloads {
+		t.add(cell{text: w.Name}, workloadCell(w.Word), cell{text: orDash(w.Wanted)}, cell{text: whereIs(w)},
+			cell{text: orDash(strings.Join(w.After, " "))}, cell{text: orDash(strings.Join(w.Hosts, " "))}, cell{text: orDash(w.Run)})
+	}
+	t.write(a.out, a.style)
+	if len(workloads) == 0 {
+		a.say("no workloads: the inventory has none yet (holter apply -f FILE)")
+	}
+}
+
+// whereIs names the owner, or where the workload was found or was last.
+func whereIs(w console.WorkloadItem) string {
+	if w.Owner != "" {
+		return w.Owner
+	}
+	for _, r := range w.Reports {
+		if r.Found {
+			return r.Host
+		}
+	}
+	if w.Last != "" {
+		return "(was " + w.Last + ")"
+	}
+	return "-"
+}
+
+// showWorkload shows one workload, what each host says of it, and its last events.
+func (a *app) showWorkload(w console.WorkloadItem, events []console.EventItem) {
+	c := workloadCell(w.Word)
+	a.printf("%s  %s\n\n", a.style.paint(roleBold, w.Name), a.style.paint(c.role, c.text))
+	f := fields{a: a}
+	f.add("kind", fmt.Sprintf("%s %s", w.Kind, w.Unit))
+	f.add("exclusive", fmt.Sprint(w.Exclusive))
+	f.add("wanted", orDash(w.Wanted))
+	f.add("host", whereIs(w))
+	if w.Token != 0 {
+		f.add("token", fmt.Sprintf("#%d", w.Token))
+	}
+	f.add("may run on", orDash(strings.Join(w.Hosts, " ")))
+	f.add("after", orDash(strings.Join(w.After, " ")))
+	f.add("run", orDash(w.Run))
+	if len(w.Reports) > 0 {
+		a.printf("\n")
+		t := table{head: []string{"SAYS", "CONDITION", "READY", "TOKEN", "DETAIL"}}
+		for _, r := range w.Reports {
+			detail := r.Detail
+			if r.Found {
+				detail = strings.TrimSpace(detail + " (found: Holter did not start it)")
+			}
+			if r.Autostart {
+				detail = strings.TrimSpace(detail + " (starts by itself at boot)")
+			}
+			t.add(plain(r.Host, r.Condition, fmt.Sprint(r.Ready), token(r.Token), orDash(detail))...)
+		}
+		t.write(a.out, a.style)
+	}
+	a.showEventsOf(w.Name, events)
+}
+
+func token(n uint64) string {
+	if n == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("#%d", n)
+}

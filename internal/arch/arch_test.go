@@ -36,6 +36,7 @@ var table = map[string][]string{
 	"internal/demo":         {"internal/node", "console"},
 	"internal/arch":         {},
 
+	"console/consoletest": {"console"},
 	"raftstore/rafttest":  {},
 	"integration":         {"all"},
 	"integration/testbed": {},

@@ -212,7 +212,7 @@ func TestBubbleDialWithoutServer(t *testing.T) {
 
 // TestBubblesDoNotTouch runs on real time after bubbles have used nats.go, whose timers outlive a connection.
 func TestBubblesDoNotTouch(t *testing.T) {
-	inBubble(t, func(t *testing.T, w *world) {
+	inBubble(t, func(_ *testing.T, w *world) {
 		w.agent.Cut()
 		w.heard(noticed)
 		w.agent.Heal()

@@ -78,6 +78,9 @@ func (c NATSConfig) check() error {
 	return errors.Join(mistakes...)
 }
 
+// envDir is where systemd units find what they run under: EnvironmentFile=-/run/holter/%n.env.
+const envDir = "/run/holter"
+
 // AgentNode is one agent process.
 type AgentNode struct {
 	agent *agent.Agent
@@ -107,7 +110,7 @@ func StartAgent(c AgentConfig, version string, log zerolog.Logger) (*AgentNode, 
 		Host: c.Name, Boot: boot, Dir: c.DataDir, Bus: pair, Boottime: Boottime, Log: log, Version: version,
 		Drivers: map[string]actions.Driver{
 			command.Kind: commands,
-			systemd.Kind: systemd.New(systemd.Options{Address: c.Systemd.Bus}),
+			systemd.Kind: systemd.New(systemd.Options{Address: c.Systemd.Bus, EnvDir: envDir}),
 		},
 	})
 	if err != nil {

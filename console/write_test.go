@@ -151,9 +151,14 @@ func TestApply(t *testing.T) {
 	}
 	want := console.Applied{
 		Revision: 2, Disarmed: []string{"restart-elsewhere"}, Armed: []string{}, Changes: []console.Change{
-			{Sign: "+", Kind: "cluster", Name: "shop"}, {Sign: "+", Kind: "host", Name: "ams-1"}, {Sign: "+", Kind: "host", Name: "ams-2"},
-			{Sign: "+", Kind: "host", Name: "fra-1"}, {Sign: "+", Kind: "workload", Name: "api"}, {Sign: "+", Kind: "workload", Name: "db"},
-			{Sign: "+", Kind: "workload", Name: "mail"}, {Sign: "+", Kind: "plan", Name: "restart-elsewhere"},
+			{Sign: "+", Kind: "cluster", Name: "shop"},
+			{Sign: "+", Kind: "host", Name: "ams-1"},
+			{Sign: "+", Kind: "host", Name: "ams-2"},
+			{Sign: "+", Kind: "host", Name: "fra-1"},
+			{Sign: "+", Kind: "workload", Name: "api"},
+			{Sign: "+", Kind: "workload", Name: "db"},
+			{Sign: "+", Kind: "workload", Name: "mail"},
+			{Sign: "+", Kind: "plan", Name: "restart-elsewhere"},
 		},
 	}
 	if diff := cmp.Diff(want, first.Item, ignoreWarnings); diff != "" {

@@ -17,6 +17,7 @@ func main() { os.Exit(realMain()) }
 
 // realMain is main with its deferred calls done before the exit.
 func realMain() int {
+	dieWith()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return int(newApp().execute(ctx, os.Args[1:]))

@@ -50,7 +50,7 @@ func newRootCommand(a *app) *cobra.Command {
 	add(root, groupLook, newStatusCommand(a), newHostsCommand(a), newWorkloadsCommand(a), newRunsCommand(a), newEventsCommand(a))
 	add(root, groupPlans, newApplyCommand(a), newPlanCommand(a))
 	add(root, groupAct, newStartCommand(a), newStopCommand(a), newRunCommand(a), newFenceCommand(a))
-	add(root, groupService, newMonitorCommand(a), newAgentCommand(a), newVersionCommand(a))
+	add(root, groupService, newMonitorCommand(a), newAgentCommand(a), newDemoCommand(a), newVersionCommand(a))
 	root.AddCommand(newExitCodesTopic())
 	return root
 }

@@ -195,8 +195,8 @@ func (a *app) ask(question, flag string) (string, error) {
 	fmt.Fprint(a.talk, question)
 	var answer []byte
 	for one := make([]byte, 1); len(answer) < maxAnswer; {
-		n, err := a.in.Read(one)
-		if n == 0 || err != nil || one[0] == '\n' {
+		n, _ := a.in.Read(one) // an end and a failure end the answer alike
+		if n == 0 || one[0] == '\n' {
 			break
 		}
 		answer = append(answer, one[0])

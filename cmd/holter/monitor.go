@@ -75,11 +75,10 @@ func withConfig(cmd *cobra.Command, config *string) *cobra.Command {
 
 // untilToldToStop runs a process; to be told to stop is not an error.
 func untilToldToStop(ctx context.Context, run func(context.Context) error) error {
-	err := run(ctx)
-	if ctx.Err() != nil {
-		return nil
+	if err := run(ctx); ctx.Err() == nil {
+		return err
 	}
-	return err
+	return nil
 }
 
 func (a *app) processLogger(c node.LogConfig) zerolog.Logger { return c.Logger(a.talk) }

@@ -186,6 +186,7 @@ func (c *cluster) stopAgent(host string) {
 	a.stop()
 	a.running.Wait()
 	a.pair.Close()
+	c.bus.Party(host).Break()
 	c.bus.Party(host).Heal()
 }
 

@@ -128,6 +128,15 @@ func (p *Party) Delay(d time.Duration) { p.change(func() { p.delay = d }) }
 // Heal makes the link whole: no cut, no delay.
 func (p *Party) Heal() { p.change(func() { p.cut, p.delay = [2]bool{}, 0 }) }
 
+// Break ends all connections of the party at both ends, as a loss of power does: what was under way is lost.
+func (p *Party) Break() {
+	p.network.mu.Lock()
+	defer p.network.mu.Unlock()
+	for l := range p.links {
+		l.breakOff()
+	}
+}
+
 func (p *Party) change(f func()) {
 	p.network.mu.Lock()
 	defer p.network.mu.Unlock()

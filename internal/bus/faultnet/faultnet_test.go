@@ -193,3 +193,16 @@ func TestTooMuchHeldBreaks(t *testing.T) {
 		}
 	})
 }
+
+func TestBreakLosesWhatWasUnderWay(t *testing.T) {
+	inBubble(t, func(t *testing.T, e ends) {
+		e.party.Cut()
+		write(t, e.client, "lost")
+		e.wantNothing(t, e.server)
+		e.party.Break()
+		e.party.Heal()
+		if n, err := e.server.Read(make([]byte, 4)); err == nil {
+			t.Errorf("got %d bytes, want the end of the connection", n)
+		}
+	})
+}

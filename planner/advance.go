@@ -21,72 +21,65 @@ func CommandID(run *Run, st *Step) string {
 
 // advance moves one open run on: what is answered is finished, what is due begins, what is under way is commanded, and when
 // nothing is left the run ends.
-func (d *decision) advance(run *Run) {
-	underway, left := false, false
+func (d *decision) advance(c *course) {
+	d.course = c
+	run, underway, left := c.run, false, false
+	ending := run.State == RunAborting || c.aborts != nil // then only what an agent has begun is waited for
 	for i := range run.Steps {
 		st := &run.Steps[i]
 		switch st.State {
 		case StateStarted:
-			underway = underway || st.commanded() || run.State != RunAborting
+			underway = underway || st.commanded() || !ending
 			d.underway(run, st)
 		case StatePending:
 			left = true
-			if run.State != RunAborting && d.due(run, st) {
+			if !d.now.Log.Before(st.NotYet) && c.turn(st) {
 				d.begin(run, st)
 			}
 		case StateFailed, StateUnknown:
 			left = left || !st.over()
-		case StateDone, StateSkipped:
+		case StateDone:
+			if !ending && d.lostAgain(run, st) {
+				left = true
+				d.reset(run, st, "lost with "+st.Host+": placed anew")
+			}
+		case StateSkipped:
 		}
 	}
 	switch {
 	case underway:
 	case run.State == RunAborting:
-		d.end(run, RunWasAborted, "aborted")
+		d.end(run, RunWasAborted, "")
 	case !left:
 		d.end(run, RunSucceeded, "")
-	case run.aborts() != nil:
-		d.end(run, RunFailed, run.aborts().ID+": "+run.aborts().Reason)
+	case c.aborts != nil:
+		d.end(run, RunFailed, c.aborts.ID+": "+c.aborts.Reason)
 	case run.State == RunPaused && d.now.Log.After(run.Until):
 		d.end(run, RunFailed, "paused until its time was up")
 	}
 }
 
-func (d *decision) end(run *Run, outcome RunState, reason string) {
-	d.propose("end/"+RunID(run.ID), 0, reason, RunEnded{Run: run.ID, Outcome: outcome})
-}
-
-// aborts is the first step whose failure ends the run, nil if there is none.
-func (r *Run) aborts() *Step {
-	for i := range r.Steps {
-		st := &r.Steps[i]
-		if (st.State == StateFailed || st.State == StateUnknown) && st.OnFailure.Then == plans.ThenAbort {
-			return st
-		}
-	}
-	return nil
-}
-
-// due says that a pending step's turn has come. After a failure that ends the run nothing more begins.
-func (d *decision) due(run *Run, st *Step) bool {
-	if run.aborts() != nil || d.now.Log.Before(st.NotYet) {
+// lostAgain says that a workload that this run has started went with its host: it is the last that the run wants of it.
+func (d *decision) lostAgain(run *Run, st *Step) bool {
+	w, _ := d.s.Workloads.Get(st.Workload)
+	if st.Kind != plans.StepStart || w.Owner != "" || w.Wanted != WantedRunning {
 		return false
 	}
-	return !slices.ContainsFunc(st.After, func(id string) bool { return !run.Step(id).over() })
-}
-
-// dueSince is when a pending step's turn came.
-func (r *Run) dueSince(st *Step) time.Time {
-	since := r.Started
-	if st.NotYet.After(since) {
-		since = st.NotYet
-	}
-	for _, id := range st.After {
-		if before := r.Step(id); before.Ended.After(since) {
-			since = before.Ended
+	last := st
+	for i := range run.Steps {
+		if run.Steps[i].Workload == st.Workload {
+			last = &run.Steps[i]
 		}
 	}
-	return since
+	return last == st
+}
+
+func (d *decision) reset(run *Run, st *Step, reason string) {
+	d.propose(fmt.Sprintf("step/%s/%s", RunID(run.ID), st.ID), 0, reason, StepReset{Run: run.ID, Step: st.ID, Attempt: st.Attempt})
+}
+
+func (d *decision) end(run *Run, outcome RunState, reason string) {
+	d.propose("end/"+RunID(run.ID), 0, reason, RunEnded{Run: run.ID, Outcome: outcome})
 }
 
 func (d *decision) finish(run *Run, st *Step, reason string, e StepFinished) {
@@ -99,12 +92,30 @@ func (d *decision) already(run *Run, st *Step, reason string) {
 	d.finish(run, st, reason, StepFinished{Attempt: st.Attempt + 1, Outcome: wire.Done, Already: true})
 }
 
-// blocked leaves a due step pending while it cannot begin, for as long as it could take, and then fails it.
+// blocked leaves a due step pending while it cannot begin, for as long as it could take, or as evidence may, and then fails
+// it.
 func (d *decision) blocked(run *Run, st *Step, why string) {
-	if waited := d.now.Log.Sub(run.dueSince(st)); waited >= st.Within {
+	limit, _ := d.s.patience(run, st)
+	if waited := d.now.Log.Sub(d.course.dueSince(st)); waited >= limit {
 		d.finish(run, st, "could not begin for "+waited.Round(time.Second).String()+": "+why,
 			StepFinished{Attempt: st.Attempt + 1, Outcome: wire.Failed})
 	}
+}
+
+// patience is how long a due step may stay pending, and the lost host whose evidence it waits for, "" if for something else.
+func (s *State) patience(run *Run, st *Step) (limit time.Duration, evidenceOf string) {
+	if st.Kind != plans.StepStart {
+		return st.Within, ""
+	}
+	w, _ := s.Workloads.Get(st.Workload)
+	if s.phaseOf(w.Owner) == Revoking && s.Inventory.Workloads[st.Workload].Exclusive {
+		return max(st.Within, fenceLimit), w.Owner
+	}
+	missing, _ := s.missingProvider(run, st.Workload)
+	if provider, _ := s.Workloads.Get(missing); s.phaseOf(provider.Owner) == Revoking {
+		return max(st.Within, fenceLimit), provider.Owner
+	}
+	return st.Within, ""
 }
 
 func (d *decision) start(run *Run, st *Step, host string, why []Input) {
@@ -187,7 +198,7 @@ func (d *decision) beginStop(run *Run, st *Step) {
 		d.blocked(run, st, w.Owner+" "+reason)
 		return
 	}
-	if dependent, ok := d.s.runningDependent(run, st.Workload); ok {
+	if dependent, ok := d.s.runningDependent(run, st); ok {
 		d.blocked(run, st, dependent+" needs it and runs")
 		return
 	}
@@ -243,7 +254,7 @@ func (d *decision) place(st *Step, spec plans.Workload) (string, []Input) {
 		case reason != "":
 			why = append(why, Input{Name: host, Value: reason})
 		case slices.Contains(st.Avoid, host):
-			why = append(why, Input{Name: host, Value: "failed there in this run"})
+			why = append(why, Input{Name: host, Value: "failed there, or was lost, in this run"})
 			if second == "" {
 				second = host
 			}
@@ -284,7 +295,7 @@ func (d *decision) underway(run *Run, st *Step) {
 			d.answer(run, st, "", wire.Result{Outcome: wire.Done})
 		}
 	case plans.StepStart, plans.StepStop, plans.StepRun:
-		d.commanded(run, st, elapsed)
+		d.commanded(run, st)
 	}
 }
 
@@ -294,28 +305,41 @@ func (d *decision) answer(run *Run, st *Step, reason string, r wire.Result) {
 	})
 }
 
+// answerBy is when a step that has begun is given up, the way of command and answer included. What was begun on a host that
+// is lost since may take longer, for its return or evidence decides; and on one that has come back it has its time again.
+func (s *State) answerBy(st *Step) time.Time {
+	if !st.commanded() {
+		return st.Begun.Add(st.Within)
+	}
+	host, _ := s.Hosts.Get(st.Host)
+	since, limit := st.Begun, st.Within+answerSlop
+	if host.Since.After(since) {
+		since = host.Since
+	}
+	if host.Phase != Active {
+		limit += st.OnFailure.Within
+	}
+	return since.Add(limit)
+}
+
 // commanded takes the agent's answer if there is one, and else sees to it that the command arrives. A host that is lost is
 // waited for: its return or evidence decides.
-func (d *decision) commanded(run *Run, st *Step, elapsed time.Duration) {
+func (d *decision) commanded(run *Run, st *Step) {
 	w, _ := d.s.Workloads.Get(st.Workload)
 	gone := w.Owner != st.Host || (st.Kind == plans.StepStart && w.Token != st.Token)
 	host, _ := d.s.Hosts.Get(st.Host)
 	result, answered := d.v.results[CommandID(run, st)]
 	answered = answered && result.Token == st.Token && result.Inc == host.Inc && result.Epoch == host.Epoch && host.Phase == Active
-	limit := st.Within + answerSlop
-	if host.Phase != Active {
-		limit += st.OnFailure.Within
-	}
 	switch {
 	case st.Kind == plans.StepStart && gone:
-		d.propose(fmt.Sprintf("step/%s/%s", RunID(run.ID), st.ID), 0, st.Host+" runs nothing any more: placed anew",
-			StepReset{Run: run.ID, Step: st.ID, Attempt: st.Attempt})
+		d.reset(run, st, st.Host+" runs nothing any more: placed anew")
 	case st.Kind == plans.StepStop && gone:
 		d.answer(run, st, "stopped with its host: "+d.proof(st.Host), wire.Result{Outcome: wire.Done, Stopped: true})
 	case answered:
 		d.answer(run, st, result.Reason, result)
-	case elapsed >= limit:
-		d.answer(run, st, "no answer from "+st.Host+" in "+limit.String(), wire.Result{Outcome: wire.Unknown})
+	case !d.now.Log.Before(d.s.answerBy(st)):
+		waited := d.now.Log.Sub(st.Begun).Round(time.Second)
+		d.answer(run, st, "no answer from "+st.Host+" in "+waited.String(), wire.Result{Outcome: wire.Unknown})
 	case d.v.confirmed(d.s, st.Host):
 		d.command(run, st, host)
 	case st.Kind == plans.StepRun && host.Phase == Expired:

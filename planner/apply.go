@@ -23,7 +23,7 @@ func (s *State) Apply(index uint64, e Entry) (*State, error) {
 		next.Refused++
 		return &next, refusal
 	}
-	e.At = folded.At
+	e.V, e.Name, e.At = EntryVersion, e.Event.Name(), folded.At
 	logged := Logged{Index: index, Entry: trimmed(e)}
 	if _, started := e.Event.(RunStarted); started {
 		logged.Run = folded.LastRun
@@ -105,6 +105,9 @@ func (r *Refusal) with(format string, args ...any) *Refusal {
 func (s *State) foldFormed(e ClusterFormed) error {
 	if s.Cluster != "" {
 		return refuse(CodeStale, "the cluster is formed already")
+	}
+	if e.Cluster == "" {
+		return refuse(CodeInvalid, "a cluster needs an id")
 	}
 	s.Cluster, s.UnsafeDemo = e.Cluster, e.UnsafeDemo
 	return nil

@@ -58,7 +58,7 @@ func (s *State) foldInventory(inv *plans.Inventory) error {
 			s.Workloads = s.Workloads.With(name, Workload{})
 		}
 	}
-	s.Inventory = inv
+	s.Inventory, s.behind = inv, behind(inv)
 	return nil
 }
 

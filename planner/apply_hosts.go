@@ -6,6 +6,9 @@ import (
 	"github.com/holter-ha/holter/wire"
 )
 
+// maxPast is how many replaced incarnations of a host are remembered.
+const maxPast = 8
+
 // foldJoined takes an incarnation of a host in. What the host owned and does not keep is free: the agent proved it gone
 // before it asked to join.
 func (s *State) foldJoined(index uint64, e HostJoined) error {
@@ -15,6 +18,8 @@ func (s *State) foldJoined(index uint64, e HostJoined) error {
 		return refuse(CodeNoSuch, "host %s is not in the inventory", e.Host)
 	case host.Inc == e.Inc && host.Phase != Expired:
 		return refuse(CodeStale, "this incarnation of %s has joined already", e.Host)
+	case slices.Contains(host.Past, e.Inc):
+		return refuse(CodeStale, "this incarnation of %s was replaced by a newer one", e.Host)
 	}
 	for _, kept := range e.Keep {
 		if w, _ := s.Workloads.Get(kept.Workload); w.Owner != e.Host || w.Token != kept.Token {
@@ -31,15 +36,20 @@ func (s *State) foldJoined(index uint64, e HostJoined) error {
 		}
 		s.Workloads = s.Workloads.With(name, w.freed())
 	}
+	past := host.Past
+	if host.Inc != 0 && host.Inc != e.Inc {
+		past = append([]uint64{host.Inc}, past[:min(len(past), maxPast-1)]...)
+	}
 	s.Hosts = s.Hosts.With(e.Host, Host{
-		Phase: Active, Epoch: index, Boot: e.Boot, Inc: e.Inc, Version: e.Version, Since: s.At,
+		Phase: Active, Epoch: index, Boot: e.Boot, Inc: e.Inc, Past: past, Version: e.Version, Since: s.At,
 	})
 	return nil
 }
 
-// freed is the workload without an owner.
+// freed is the workload without an owner. Under the epoch that it had it is not started again by itself: its last host has
+// to join anew first.
 func (w Workload) freed() Workload {
-	w.Last = w.Owner
+	w.Last, w.Tried = w.Owner, w.Epoch
 	w.Owner, w.Epoch, w.Token, w.Ready, w.Stopping = "", 0, 0, false, false
 	return w
 }

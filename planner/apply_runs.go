@@ -20,7 +20,8 @@ func (s *State) foldRunStarted(entry Entry, e RunStarted) error {
 		return err
 	}
 	id := s.LastRun + 1
-	for name, wanted := range wantedBy(e.Steps) {
+	wants := wantedBy(e.Steps)
+	for _, name := range sortedKeys(wants) {
 		w, ok := s.Workloads.Get(name)
 		if !ok {
 			return refuse(CodeNoSuch, "there is no workload %s", name)
@@ -29,7 +30,7 @@ func (s *State) foldRunStarted(entry Entry, e RunStarted) error {
 			return refuse(CodeClaimed, "workload %s belongs to %s, which is still open", name, RunID(w.Run)).
 				with("holter run watch %s", RunID(w.Run))
 		}
-		w.Run, w.Wanted = id, wanted
+		w.Run, w.Wanted = id, wants[name]
 		if e.Kind == RunHomeless {
 			host, _ := s.Hosts.Get(w.Last)
 			w.Tried = host.Epoch
@@ -76,9 +77,26 @@ func (s *State) checkSteps(steps []Step) error {
 		if step.State != "" || step.Attempt != 0 {
 			return refuse(CodeInvalid, "step %s has been begun before its run", step.ID)
 		}
+		if !step.sound() {
+			return refuse(CodeInvalid, "step %s has a kind (%q) or a way to go on after a failure (%q) that is not known", step.ID, step.Kind, step.OnFailure.Then)
+		}
 		seen[step.ID] = true
 	}
 	return nil
+}
+
+// sound says that kind and failure of a step are among those that a run knows how to get past.
+func (st *Step) sound() bool {
+	switch st.Kind {
+	case plans.StepFence, plans.StepStop, plans.StepStart, plans.StepWait, plans.StepRun:
+	default:
+		return false
+	}
+	switch st.OnFailure.Then {
+	case plans.ThenHalt, plans.ThenContinue, plans.ThenAbort:
+		return true
+	}
+	return false
 }
 
 func (s *State) checkTrigger(entry Entry, e RunStarted) error {
@@ -186,7 +204,7 @@ func (s *State) foldStepRetried(e StepRetried) error {
 	if step.State != StateFailed && step.State != StateUnknown || run.State == RunAborting {
 		return refuse(CodeState, "%s/%s is %s: only a step that failed, of a run that goes on, can be retried", RunID(e.Run), e.Step, step.State)
 	}
-	step.State, step.Spent, step.NotYet = StatePending, 0, time.Time{}
+	step.State, step.Spent, step.NotYet = StatePending, 0, s.At
 	run.settle()
 	s.keep(run)
 	return nil

@@ -50,6 +50,8 @@ func mayBegin(run *Run, step *Step, e StepStarted, at time.Time) error {
 		return refuse(CodeState, "%s is being aborted: nothing begins any more", RunID(run.ID))
 	case step.State != StatePending || e.Attempt != step.Attempt+1:
 		return refuse(CodeStale, "attempt %d of %s/%s cannot begin: it is %s, attempt %d", e.Attempt, RunID(run.ID), step.ID, step.State, step.Attempt)
+	case run.busyWith(step.Workload):
+		return refuse(CodeOrder, "%s/%s waits for another step with %s", RunID(run.ID), step.ID, step.Workload)
 	case at.Before(step.NotYet):
 		return refuse(CodeState, "%s/%s is not due before %s", RunID(run.ID), step.ID, step.NotYet.UTC().Format(time.RFC3339))
 	}
@@ -59,6 +61,13 @@ func mayBegin(run *Run, step *Step, e StepStarted, at time.Time) error {
 		}
 	}
 	return nil
+}
+
+// busyWith says that a step with a workload is under way: a start and a stop of one workload never are at once.
+func (r *Run) busyWith(workload string) bool {
+	return workload != "" && slices.ContainsFunc(r.Steps, func(st Step) bool {
+		return st.Workload == workload && st.State == StateStarted
+	})
 }
 
 // grant gives a workload to a host. Its index becomes the workload's token.
@@ -96,7 +105,7 @@ func (s *State) phaseOf(host string) Phase {
 func (s *State) missingProvider(run *Run, workload string) (string, bool) {
 	for _, dep := range s.Inventory.Workloads[workload].After {
 		provider, _ := s.Workloads.Get(dep.On)
-		if provider.Owner != "" && provider.Ready && !provider.Stopping {
+		if provider.Ready && !provider.Stopping && s.phaseOf(provider.Owner) == Active {
 			continue
 		}
 		if !run.skipped(plans.StepStart, dep.On) {
@@ -106,24 +115,44 @@ func (s *State) missingProvider(run *Run, workload string) (string, bool) {
 	return "", false
 }
 
-// runningDependent names the first dependent that still has an owner, unless a person skipped its stop in this run.
-func (s *State) runningDependent(run *Run, workload string) (string, bool) {
-	for name := range s.dependentsOf(workload) {
-		if w, _ := s.Workloads.Get(name); w.Owner != "" && !run.skipped(plans.StepStop, name) {
+// runningDependent names the first dependent that still has an owner and must not be left without its provider: unless a
+// person skipped its stop in this run, or it keeps on through a restart.
+func (s *State) runningDependent(run *Run, st *Step) (string, bool) {
+	for name, dep := range s.dependentsOf(st.Workload) {
+		keeps := st.Restart && dep.OnLoss == plans.LossKeep || run.skipped(plans.StepStop, name)
+		if w, _ := s.Workloads.Get(name); w.Owner != "" && !keeps {
 			return name, true
 		}
 	}
 	return "", false
 }
 
+// dependent is a workload that comes directly after a provider, with how it does.
+type dependent struct {
+	name string
+	dep  plans.Dependency
+}
+
+// behind lists the dependents of each provider of an inventory, in the order of their names.
+func behind(inv *plans.Inventory) map[string][]dependent {
+	if inv == nil {
+		return nil
+	}
+	all := map[string][]dependent{}
+	for _, name := range sortedKeys(inv.Workloads) {
+		for _, dep := range inv.Workloads[name].After {
+			all[dep.On] = append(all[dep.On], dependent{name, dep})
+		}
+	}
+	return all
+}
+
 // dependentsOf yields the workloads that come directly after one, with how they do, in the order of their names.
 func (s *State) dependentsOf(provider string) iter.Seq2[string, plans.Dependency] {
 	return func(yield func(string, plans.Dependency) bool) {
-		for name := range s.Workloads.All() {
-			for _, dep := range s.Inventory.Workloads[name].After {
-				if dep.On == provider && !yield(name, dep) {
-					return
-				}
+		for _, d := range s.behind[provider] {
+			if !yield(d.name, d.dep) {
+				return
 			}
 		}
 	}
@@ -146,7 +175,7 @@ func (s *State) markStopping(run *Run, step *Step, e StepStarted) error {
 	if err := s.activeUnder(e.Host, e.Epoch); err != nil {
 		return err
 	}
-	if dependent, ok := s.runningDependent(run, step.Workload); ok {
+	if dependent, ok := s.runningDependent(run, step); ok {
 		return refuse(CodeOrder, "workload %s is stopped after %s, which still runs", step.Workload, dependent)
 	}
 	w.Stopping = true
@@ -162,8 +191,13 @@ func (s *State) foldStepFinished(entry Entry, e StepFinished) error {
 	if err != nil {
 		return err
 	}
+	switch e.Outcome {
+	case wire.Done, wire.Failed, wire.Unknown:
+	default:
+		return refuse(CodeInvalid, "outcome %q is not known", e.Outcome)
+	}
 	started := step.State == StateStarted && step.Attempt == e.Attempt && step.Token == e.Token
-	unbegun := step.State == StatePending && step.Attempt+1 == e.Attempt && (e.Already || e.Outcome == wire.Failed)
+	unbegun := step.State == StatePending && step.Attempt+1 == e.Attempt && step.unbegun(e)
 	if !started && !unbegun {
 		return refuse(CodeStale, "attempt %d of %s/%s is not under way", e.Attempt, RunID(e.Run), e.Step)
 	}
@@ -171,7 +205,7 @@ func (s *State) foldStepFinished(entry Entry, e StepFinished) error {
 	case plans.StepStart:
 		err = s.startAnswered(step, e, started)
 	case plans.StepStop:
-		err = s.stopAnswered(step, e)
+		err = s.stopAnswered(step, e, started)
 	case plans.StepFence:
 		err = s.fenceAnswered(step, e)
 	case plans.StepRun, plans.StepWait:
@@ -189,6 +223,12 @@ func (s *State) foldStepFinished(entry Entry, e StepFinished) error {
 	run.settle()
 	s.keep(run)
 	return nil
+}
+
+// unbegun says that an answer can be one to an attempt that did not begin: nobody did anything, so nothing was proven gone.
+func (st *Step) unbegun(e StepFinished) bool {
+	needless := e.Outcome == wire.Done && e.Already && st.Kind != plans.StepRun && st.Kind != plans.StepWait
+	return !e.Stopped && (needless || e.Outcome == wire.Failed)
 }
 
 func (s *State) startAnswered(step *Step, e StepFinished, started bool) error {
@@ -213,13 +253,13 @@ func (s *State) startAnswered(step *Step, e StepFinished, started bool) error {
 	return nil
 }
 
-func (s *State) stopAnswered(step *Step, e StepFinished) error {
+func (s *State) stopAnswered(step *Step, e StepFinished, started bool) error {
 	w, _ := s.Workloads.Get(step.Workload)
-	here := w.Owner != "" && w.Owner == step.Host && w.Stopping
+	here := w.Owner != "" && w.Owner == step.Host
 	switch {
-	case here && e.Stopped:
+	case here && w.Stopping && e.Stopped:
 		s.Workloads = s.Workloads.With(step.Workload, w.freed())
-	case w.Owner == "" || e.Outcome != wire.Done:
+	case w.Owner == "" || e.Outcome != wire.Done || started && !here:
 	default:
 		return refuse(CodeOwned, "workload %s is not stopped: it is on %s under #%d", step.Workload, w.Owner, w.Token)
 	}
@@ -258,13 +298,18 @@ func (s *State) foldStepReset(e StepReset) error {
 	if err != nil {
 		return err
 	}
-	if step.State != StateStarted || step.Attempt != e.Attempt || step.Kind != plans.StepStart {
-		return refuse(CodeStale, "attempt %d of %s/%s is not a start under way", e.Attempt, RunID(e.Run), e.Step)
+	begun := step.State == StateStarted || step.State == StateDone
+	if !begun || step.Attempt != e.Attempt || step.Kind != plans.StepStart {
+		return refuse(CodeStale, "attempt %d of %s/%s is not a start under way or done", e.Attempt, RunID(e.Run), e.Step)
 	}
-	if w, _ := s.Workloads.Get(step.Workload); w.Owner == step.Host && w.Token == step.Token {
+	w, _ := s.Workloads.Get(step.Workload)
+	switch {
+	case step.State == StateDone && !(w.Owner == "" && w.Wanted == WantedRunning):
+		return refuse(CodeOwned, "workload %s is still on %q, or not wanted any more", step.Workload, w.Owner)
+	case w.Owner != "" && w.Owner == step.Host && w.Token == step.Token:
 		return refuse(CodeOwned, "workload %s is still on %s under #%d", step.Workload, w.Owner, w.Token)
 	}
-	step.State = StatePending
+	step.State, step.NotYet = StatePending, s.At
 	step.Avoid = append(slices.Clone(step.Avoid), step.Host)
 	s.keep(run)
 	return nil

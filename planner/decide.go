@@ -29,27 +29,28 @@ func Decide(s *State, v *View, rules Rules, now Now) []Intent {
 	d.adoptions()
 	d.triggers()
 	d.homeless()
-	for _, run := range d.m.open {
-		d.advance(run)
+	for _, c := range d.m.open {
+		d.advance(c)
 	}
 	return d.out
 }
 
 type decision struct {
-	s     *State
-	v     *View
-	rules Rules
-	now   Now
-	m     *memo
-	out   []Intent
+	s      *State
+	v      *View
+	rules  Rules
+	now    Now
+	m      *memo
+	out    []Intent
+	course *course         // of the run that advances
+	taken  map[string]bool // workloads that a run proposed in this decision would claim
 }
 
 // memo is what Decide needs of a State and would otherwise search for on each call.
 type memo struct {
 	of        *State
-	open      []*Run
+	open      []*course
 	silent    []string          // hosts in phase revoking or expired
-	active    int               // hosts in phase active
 	adoptable []string          // workloads that never were Holter's
 	homeless  []string          // workloads that should run and have no owner and no run
 	granted   map[string]uint64 // by host: the newest token of what it owns
@@ -62,16 +63,14 @@ func (v *View) remembered(s *State) *memo {
 	m := memo{of: s, granted: map[string]uint64{}}
 	for _, run := range s.Runs.All() {
 		if run.Open() {
-			m.open = append(m.open, run)
+			m.open = append(m.open, run.course())
 		}
 	}
 	for name, host := range s.Hosts.All() {
 		switch host.Phase {
-		case Active:
-			m.active++
 		case Revoking, Expired:
 			m.silent = append(m.silent, name)
-		case Unseen:
+		case Active, Unseen:
 		}
 	}
 	for name, w := range s.Workloads.All() {
@@ -100,7 +99,7 @@ func (d *decision) joins() {
 		join := d.v.joins[name].join
 		host, known := d.s.Hosts.Get(name)
 		switch {
-		case !known:
+		case !known || !d.v.heard(name, join.Inc, d.now): // a late message of an incarnation that is no more
 		case host.Inc == join.Inc && host.Phase == Active:
 			d.assign(name)
 		case host.Inc == join.Inc && host.Phase == Revoking: // reinstated below, if it is heard
@@ -170,7 +169,7 @@ func (d *decision) assign(name string) {
 }
 
 // losses proposes HostLost for the active hosts that a majority of the configured monitors does not hear. When that would
-// leave nobody, it is our own hearing that is lost, and nothing is proposed.
+// leave nobody who is heard in time, it is our own hearing that is lost, and nothing is proposed.
 func (d *decision) losses() {
 	var lost []HostLost
 	for i := range d.v.targets {
@@ -179,7 +178,8 @@ func (d *decision) losses() {
 			continue
 		}
 		host, known := d.s.Hosts.Get(t.name)
-		if !known || host.Phase != Active || d.now.Log.Sub(host.Since) < d.v.heart.LostAfter+digestFresh {
+		_, asks := d.v.joins[t.name] // a sign of life, too
+		if !known || asks || host.Phase != Active || d.now.Log.Sub(host.Since) < d.v.heart.LostAfter+digestFresh {
 			continue
 		}
 		witnesses := d.v.witnesses(t.name, d.now)
@@ -192,13 +192,21 @@ func (d *decision) losses() {
 		}
 		lost = append(lost, HostLost{Host: t.name, Inc: host.Inc, Epoch: host.Epoch, Witnesses: witnesses, Age: age})
 	}
-	if len(lost) == 0 || len(lost) >= d.m.active {
+	if len(lost) == 0 || !d.hearsSomebody() {
 		return
 	}
 	for _, e := range lost {
 		reason := fmt.Sprintf("silent for %s, say %d of %d monitors", e.Age.Round(time.Millisecond), len(e.Witnesses), len(d.v.monitors))
 		d.propose("lost/"+e.Host, 0, reason, e)
 	}
+}
+
+// hearsSomebody says that at least one active host is not even late. When all fall silent at once, some are lost a little
+// earlier than others, but all are late by then.
+func (d *decision) hearsSomebody() bool {
+	return slices.ContainsFunc(d.v.targets, func(t target) bool {
+		return d.now.Watch < t.late && d.s.phaseOf(t.name) == Active
+	})
 }
 
 // lostHosts takes a loss back when the host is heard again before anything was moved, and in a demo assumes that it runs
@@ -254,7 +262,7 @@ func (d *decision) triggers() {
 		return
 	}
 	for name, plan := range d.s.Plans.All() {
-		if !plan.Armed || slices.ContainsFunc(d.m.open, func(r *Run) bool { return r.Plan == name }) {
+		if !plan.Armed || slices.ContainsFunc(d.m.open, func(c *course) bool { return c.run.Plan == name }) {
 			continue
 		}
 		var hosts []string
@@ -273,8 +281,8 @@ func (d *decision) triggers() {
 			continue
 		}
 		run, err := NewPlanRun(d.s, name, hosts)
-		if err != nil {
-			continue // nothing of it to do: the loss stays visible, and is looked at again when something changes
+		if err != nil || !moves(run.Steps) || !d.claim(run.Steps) {
+			continue // nothing of it to do, or not yet: the loss stays visible, and is looked at again when something changes
 		}
 		run.Why = []Input{
 			{Name: "armed", Value: "yes", OK: true},
@@ -282,6 +290,28 @@ func (d *decision) triggers() {
 		}
 		d.propose("run/"+name, first.Revocation, "", run)
 	}
+}
+
+// moves says that a run would do something beside waiting for evidence.
+func moves(steps []Step) bool {
+	return slices.ContainsFunc(steps, func(st Step) bool { return st.Kind != plans.StepFence })
+}
+
+// claim says that no run claims the workloads of a run that is to be proposed, and notes that this one would.
+func (d *decision) claim(steps []Step) bool {
+	wanted := wantedBy(steps)
+	for name := range wanted {
+		if w, _ := d.s.Workloads.Get(name); w.Run != 0 || d.taken[name] {
+			return false
+		}
+	}
+	if d.taken == nil {
+		d.taken = map[string]bool{}
+	}
+	for name := range wanted {
+		d.taken[name] = true
+	}
+	return true
 }
 
 func (d *decision) triggered(plan *plans.Plan, host string) bool {
@@ -333,5 +363,7 @@ func (d *decision) homeless() {
 	if len(names) == 0 {
 		return
 	}
-	d.propose("homeless", 0, "their host is back: "+join(names), newHomeless(d.s, names))
+	if run := newHomeless(d.s, names); d.claim(run.Steps) {
+		d.propose("homeless", 0, "their host is back: "+join(names), run)
+	}
 }

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -55,7 +56,10 @@ func (s *State) expandStep(step plans.Step, after, hosts []string) []Step {
 	case plans.StepStart:
 		names := s.selected(step.Workloads, hosts)
 		restarts := s.restarts(names, hosts)
-		stops := s.stopSteps(withID(step, step.ID+".stop"), restarts, nil)
+		stops := s.stopSteps(withID(step, step.ID+".stop"), restarts, after)
+		for i := range stops {
+			stops[i].Restart = true
+		}
 		for name := range restarts {
 			names[name] = true
 		}
@@ -159,7 +163,7 @@ func (s *State) restarts(names map[string]bool, hosts []string) map[string]bool 
 		queue = queue[1:]
 		for name, dep := range s.dependentsOf(provider) {
 			w, _ := s.Workloads.Get(name)
-			if dep.OnLoss != plans.LossRestart || names[name] || restarts[name] || w.Owner == "" || w.Run != 0 {
+			if dep.OnLoss != plans.LossRestart || names[name] || restarts[name] || w.Owner == "" || w.Run != 0 || s.lostWith(name, hosts) {
 				continue
 			}
 			restarts[name] = true
@@ -169,13 +173,10 @@ func (s *State) restarts(names map[string]bool, hosts []string) map[string]bool 
 	return restarts
 }
 
-// lostWith says that a workload's owner is one of the hosts, or was its last one and it should run.
+// lostWith says that a workload should run and that its owner, or without one its last owner, is one of the hosts.
 func (s *State) lostWith(name string, hosts []string) bool {
 	w, _ := s.Workloads.Get(name)
-	if w.Owner != "" {
-		return slices.Contains(hosts, w.Owner)
-	}
-	return w.Wanted == WantedRunning && slices.Contains(hosts, w.Last)
+	return w.Wanted == WantedRunning && slices.Contains(hosts, cmp.Or(w.Owner, w.Last))
 }
 
 // selected is the workloads that a selector picks for a run over hosts.

@@ -92,6 +92,9 @@ func NewPlanRun(s *State, name string, hosts []string) (RunStarted, error) {
 		}
 		run.Losses = append(run.Losses, h.Revocation)
 	}
+	if s.Inventory == nil {
+		return RunStarted{}, refuse(CodeNoSuch, "there is no inventory yet").with("holter apply -f inventory.yaml")
+	}
 	run.Steps = s.expand(plan.Plan, hosts)
 	if len(run.Steps) == 0 {
 		return RunStarted{}, refuse(CodeNothing, "plan %s finds nothing to do for %v: nothing matches its selectors", name, hosts)
@@ -99,11 +102,16 @@ func NewPlanRun(s *State, name string, hosts []string) (RunStarted, error) {
 	return run, nil
 }
 
-// newHomeless makes the run that starts again what should run and has no owner.
+// newHomeless makes the run that starts what should run and has no owner on the host where it was last.
 func newHomeless(s *State, names map[string]bool) RunStarted {
 	step := defaultStep
 	step.ID, step.Kind = "start", plans.StepStart
-	return RunStarted{Kind: RunHomeless, Hosts: []string{}, Losses: []uint64{}, Steps: s.startSteps(step, names, nil), Why: []Input{}}
+	steps := s.startSteps(step, names, nil)
+	for i := range steps {
+		w, _ := s.Workloads.Get(steps[i].Workload)
+		steps[i].To = &plans.Selector{Names: []string{w.Last}}
+	}
+	return RunStarted{Kind: RunHomeless, Hosts: []string{}, Losses: []uint64{}, Steps: steps, Why: []Input{}}
 }
 
 // requested resolves a request's names, closed over more where With is set.

@@ -8,34 +8,52 @@ import (
 )
 
 // Standing says where a run stands in people's words: its state, where RunRunning becomes RunWaiting when nothing but
-// evidence can move it; what it waits for; and until when.
+// evidence can move it; what it waits for; and until when: when a paused run fails, else when the first of what it waits for
+// is given up.
 func (s *State) Standing(run *Run) (state RunState, waits []string, until time.Time) {
-	state, until = run.State, run.Until
-	moving := false
+	state = run.State
+	moving, course := false, run.course()
 	for i := range run.Steps {
 		st := &run.Steps[i]
+		what, evidenceOf, deadline := s.awaits(course, st)
 		switch {
-		case st.halts():
-			waits = append(waits, fmt.Sprintf("%s %s: %s (holter run retry|skip %s %s)", st.ID, st.State, st.Reason, RunID(run.ID), st.ID))
-		case st.State != StateStarted:
-		case st.Host != "" && s.phaseOf(st.Host) == Revoking:
-			waits = append(waits, fmt.Sprintf("%s: evidence that %s runs nothing (holter fence confirm %s --reason …)", st.ID, st.Host, st.Host))
-			limit := st.Within
-			if st.commanded() {
-				limit += answerSlop + st.OnFailure.Within
-			}
-			if deadline := st.Begun.Add(limit); until.IsZero() || deadline.Before(until) {
-				until = deadline
-			}
-		default:
+		case what == "":
+			continue
+		case evidenceOf != "":
+			what = fmt.Sprintf("evidence that %s runs nothing (holter fence confirm %s --reason …)", evidenceOf, evidenceOf)
+		case !st.halts():
 			moving = true
-			waits = append(waits, fmt.Sprintf("%s: %s", st.ID, doing(st)))
 		}
+		waits = append(waits, st.ID+": "+what)
+		if !deadline.IsZero() && (until.IsZero() || deadline.Before(until)) {
+			until = deadline
+		}
+	}
+	if state == RunPaused {
+		until = run.Until
 	}
 	if state == RunRunning && !moving && len(waits) > 0 {
 		state = RunWaiting
 	}
 	return state, waits, until
+}
+
+// awaits says what a run waits for with one of its steps, "" if for nothing; the lost host whose evidence it is; and until
+// when.
+func (s *State) awaits(c *course, st *Step) (what, evidenceOf string, until time.Time) {
+	run := c.run
+	switch {
+	case st.halts() && run.State != RunAborting:
+		return fmt.Sprintf("%s: %s (holter run retry|skip %s %s)", st.State, st.Reason, RunID(run.ID), st.ID), "", time.Time{}
+	case st.State == StatePending && c.turn(st):
+		limit, host := s.patience(run, st)
+		return "begins as soon as it can", host, c.dueSince(st).Add(limit)
+	case st.State != StateStarted:
+		return "", "", time.Time{}
+	case st.Host != "" && s.phaseOf(st.Host) == Revoking:
+		evidenceOf = st.Host
+	}
+	return doing(st), evidenceOf, s.answerBy(st)
 }
 
 // doing says in words what a step that has begun is about.

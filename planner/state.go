@@ -26,6 +26,8 @@ type State struct {
 	LastRun    uint64           `json:"last_run"`
 	Events     Table[Logged]    `json:"events"` // by indexKey; the last maxEvents
 	Refused    uint64           `json:"refused"`
+
+	behind map[string][]dependent // by provider; of Inventory
 }
 
 // Plan is a plan as the cluster holds it.
@@ -52,6 +54,7 @@ type Host struct {
 	Epoch      uint64    `json:"host_epoch"` // index of its HostJoined
 	Boot       string    `json:"boot,omitempty"`
 	Inc        uint64    `json:"inc,omitempty"`
+	Past       []uint64  `json:"past,omitempty"` // the last maxPast incarnations before Inc, newest first: none of them joins again
 	Version    string    `json:"version,omitempty"`
 	Since      time.Time `json:"since"`
 	Revocation uint64    `json:"revocation,omitempty"` // index of its last HostLost
@@ -90,7 +93,7 @@ type Workload struct {
 	Stopping bool   `json:"stopping,omitempty"`   // its stop has been started
 	Last     string `json:"last,omitempty"`       // its last owner
 	Run      uint64 `json:"run,omitempty"`        // the open run that claims it
-	// Tried is the epoch of the last host under which it was started again by itself; once per epoch is enough.
+	// Tried is the epoch of the last host under which it ran last, or was started again by itself: once per epoch is enough.
 	Tried uint64 `json:"tried,omitempty"`
 }
 
@@ -163,11 +166,14 @@ type Step struct {
 	Kind     plans.StepKind `json:"kind"`
 	Workload string         `json:"workload,omitempty"`
 	// Host is where: given for fence, run and stop; chosen when a start begins.
-	Host      string          `json:"host,omitempty"`
-	To        *plans.Selector `json:"to,omitempty"`
-	Command   string          `json:"command,omitempty"`
-	Args      []string        `json:"args,omitempty"`
-	After     []string        `json:"after"` // ids of steps that must have ended well
+	Host    string          `json:"host,omitempty"`
+	To      *plans.Selector `json:"to,omitempty"`
+	Command string          `json:"command,omitempty"`
+	Args    []string        `json:"args,omitempty"`
+	After   []string        `json:"after"` // ids of steps that must have ended well
+	// Restart of a stop: the workload starts again in this run because its provider was lost. Dependents that keep on
+	// without it (on_loss: keep) do not stand in the way.
+	Restart   bool            `json:"restart,omitempty"`
 	Within    time.Duration   `json:"within_ns"`
 	Idem      bool            `json:"idempotent,omitempty"`
 	OnFailure plans.OnFailure `json:"on_failure"`
@@ -216,5 +222,6 @@ func DecodeState(r io.Reader) (*State, error) {
 	if err := json.NewDecoder(r).Decode(&s); err != nil {
 		return nil, fmt.Errorf("decode state: %w", err)
 	}
+	s.behind = behind(s.Inventory)
 	return &s, nil
 }

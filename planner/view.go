@@ -71,6 +71,8 @@ type View struct {
 	began    time.Duration
 	heart    plans.Heartbeat
 	health   Health
+	heardAny time.Duration // until when at least one host is heard in time
+	deaf     time.Duration // when the last silence of all hosts at once ended; never: there was none
 
 	index   map[string]int32
 	targets []target
@@ -87,8 +89,8 @@ func NewView(self string, monitors []string, now Now) *View {
 	return &View{
 		self: self, monitors: slices.Sorted(slices.Values(monitors)), began: now.Watch,
 		heart:  plans.Heartbeat{Interval: 250 * time.Millisecond, LateAfter: 750 * time.Millisecond, LostAfter: 3 * time.Second, LostAfterMax: 6 * time.Second},
-		health: Health{Stalled: never, Disconnected: never, CanaryRTT: never},
-		index:  map[string]int32{}, peers: map[string]peer{}, reports: map[string]report{}, joins: map[string]asked{},
+		health: Health{Stalled: never, Disconnected: never, CanaryRTT: never}, deaf: never,
+		index: map[string]int32{}, peers: map[string]peer{}, reports: map[string]report{}, joins: map[string]asked{},
 		touched: map[string]bool{}, results: map[string]wire.Result{},
 	}
 }
@@ -108,12 +110,10 @@ func (v *View) Configure(inv *plans.Inventory, now Now) {
 }
 
 // add makes a target that has not been heard. Its evidence of life is as old as this view.
-func (v *View) add(name string, now Now) *target {
-	v.index[name] = int32(len(v.targets)) //nolint:gosec // bounded by maxTargets
+func (v *View) add(name string, now Now) {
+	v.index[name] = int32(len(v.targets)) // bounded by maxTargets
 	v.targets = append(v.targets, target{name: name, off: now.Watch, offNext: math.MaxInt64})
-	t := &v.targets[len(v.targets)-1]
-	v.deadlines(t, now.Watch, now.Watch)
-	return t
+	v.deadlines(&v.targets[len(v.targets)-1], now.Watch, now.Watch)
 }
 
 // Observe hears one beat. It takes constant time and allocates nothing for a host that is known.
@@ -128,10 +128,14 @@ func (v *View) Observe(b *wire.Beat, now Now) {
 	}
 	t := &v.targets[i]
 	if b.Inc != t.inc {
-		if b.Inc == t.replaced[0] || b.Inc == t.replaced[1] {
+		// What was replaced stays so, unless what replaced it is lost: then the late beat was that one's.
+		if now.Watch < t.lost && (b.Inc == t.replaced[0] || b.Inc == t.replaced[1]) {
 			return
 		}
-		t.replaced[1], t.replaced[0] = t.replaced[0], t.inc
+		if b.Inc != t.replaced[0] {
+			t.replaced[1] = t.replaced[0]
+		}
+		t.replaced[0] = t.inc
 		t.inc, t.off, t.offNext, t.stamp, t.n, t.seq = b.Inc, math.MaxInt64, math.MaxInt64, 0, 0, 0
 	} else if gap := now.Watch - t.evidence(); gap+gap/2 > v.heart.LostAfter {
 		t.remember(gap, now.Watch)
@@ -146,6 +150,10 @@ func (v *View) Observe(b *wire.Beat, now Now) {
 		t.stamp, t.seq = b.Stamp, b.Seq
 	}
 	v.deadlines(t, t.evidence(), now.Watch)
+	if now.Watch >= v.heardAny {
+		v.deaf = now.Watch
+	}
+	v.heardAny = max(v.heardAny, t.late)
 }
 
 // evidence is when, on the watch clock, the newest heard beat was sent, as far as the fastest beats tell.
@@ -195,6 +203,8 @@ func (v *View) able(now Now) (bool, string) {
 		return false, "cut off from its broker"
 	case v.health.CanaryRTT == never || v.health.CanaryRTT > canaryLimit:
 		return false, "its own messages come back late or not at all"
+	case len(v.targets) > 0 && (now.Watch >= v.heardAny || recent(v.deaf)):
+		return false, "no host is heard, or none was until a moment ago"
 	case v.freshMonitors(now) < v.majority():
 		return false, "too few monitors are heard"
 	}
@@ -269,6 +279,9 @@ func (v *View) ObservePeer(p wire.View, now Now) {
 
 // ObserveStatus hears what an agent says of its workloads.
 func (v *View) ObserveStatus(s wire.Status, now Now) {
+	if v.replaced(s.Host, s.Inc) {
+		return
+	}
 	if old, ok := v.reports[s.Host]; ok && old.status.Inc == s.Inc && s.Seq < old.status.Seq {
 		return
 	}
@@ -277,7 +290,17 @@ func (v *View) ObserveStatus(s wire.Status, now Now) {
 }
 
 // ObserveJoin hears an agent that asks to join.
-func (v *View) ObserveJoin(j wire.Join, now Now) { v.joins[j.Host] = asked{join: j, at: now.Watch} }
+func (v *View) ObserveJoin(j wire.Join, now Now) {
+	if !v.replaced(j.Host, j.Inc) {
+		v.joins[j.Host] = asked{join: j, at: now.Watch}
+	}
+}
+
+// replaced says that a newer incarnation of a host has been heard since: what comes of this one is late.
+func (v *View) replaced(host string, inc uint64) bool {
+	i, known := v.index[host]
+	return known && inc != v.targets[i].inc && slices.Contains(v.targets[i].replaced[:], inc)
+}
 
 // ObserveResult hears an agent's answer. What answers no command under way is dropped by Acted.
 func (v *View) ObserveResult(r wire.Result) { v.results[r.ID] = r }
@@ -293,10 +316,10 @@ func (v *View) Acted(s *State, now Now) {
 		return
 	}
 	due := map[string]bool{}
-	for _, run := range v.remembered(s).open {
-		for i := range run.Steps {
-			if st := &run.Steps[i]; st.State == StateStarted {
-				due[CommandID(run, st)] = true
+	for _, c := range v.remembered(s).open {
+		for i := range c.run.Steps {
+			if st := &c.run.Steps[i]; st.State == StateStarted {
+				due[CommandID(c.run, st)] = true
 			}
 		}
 	}

@@ -30,6 +30,8 @@ const (
 	sigkill = 9
 	// killEvery is the interval at which a unit is killed that is being stopped by force: its stop may start new processes.
 	killEvery = 100 * time.Millisecond
+	// looksAgain is how often a unit that is active without a process is looked at again before that is believed.
+	looksAgain = 5
 	// cgroupRoot is where this host's cgroups are.
 	cgroupRoot = "/sys/fs/cgroup"
 )
@@ -119,6 +121,11 @@ func (d *Driver) Status(ctx context.Context, t actions.Target) (actions.Status, 
 // Handles names the unit's cgroup if there are processes in it.
 func (d *Driver) Handles(ctx context.Context, t actions.Target) ([]actions.Handle, error) {
 	u, err := d.look(ctx, t.Unit)
+	// A unit may have stopped between systemd's answer and the look at its cgroup: active without a process is believed
+	// only when it stays so.
+	for again := 0; again < looksAgain && err == nil && !u.populated && u.status().Condition == actions.Running; again++ {
+		u, err = d.look(ctx, t.Unit)
+	}
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("handles of %s: %w", t.Unit, err)

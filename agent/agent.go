@@ -64,6 +64,7 @@ type Agent struct {
 	log       zerolog.Logger
 	boot      string
 	journal   *journal
+	journalID string
 	authority authority
 	beater    beater
 	doer      doer
@@ -138,6 +139,9 @@ func (a *Agent) open() error {
 		return err
 	}
 	entries, last, err := j.load()
+	if err == nil {
+		a.journalID, err = j.id()
+	}
 	if err != nil {
 		return errors.Join(err, j.close())
 	}

@@ -39,7 +39,7 @@ func (a *Agent) join() {
 	a.asked = true
 	j := wire.Join{
 		Host: a.opt.Host, Boot: a.boot, Inc: a.opt.Inc, Stamp: a.opt.Boottime(),
-		Keep: keep, Version: a.opt.Version,
+		Journal: a.journalID, Keep: keep, Version: a.opt.Version,
 	}
 	if a.last.Boot == a.boot {
 		j.Epoch = a.last.Epoch

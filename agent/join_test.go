@@ -21,7 +21,10 @@ func TestJoinIsRepeatedUntilAssigned(t *testing.T) {
 		var stamps []time.Duration
 		for _, j := range b.allJoins() {
 			stamps = append(stamps, j.Stamp)
-			j.Stamp = 0
+			if len(j.Journal) != 32 {
+				t.Errorf("journal: got %q, want 32 hex digits", j.Journal)
+			}
+			j.Stamp, j.Journal = 0, ""
 			diff(t, "join", j, want)
 		}
 		diff(t, "stamps", stamps, []time.Duration{0, time.Second, 2 * time.Second})

@@ -1,7 +1,9 @@
 package agent
 
 import (
+	"crypto/rand"
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -33,6 +35,7 @@ var (
 	bucketWorkloads = []byte("workloads")
 	bucketHost      = []byte("host")
 	keyHeld         = []byte("held")
+	keyID           = []byte("id")
 )
 
 // record is a command in the journal: begun, and ended once it has a Result.
@@ -188,6 +191,26 @@ func (j *journal) save(rec *record, name string, e *entry) error {
 	}
 	j.records += added
 	return nil
+}
+
+// id is the journal's own name, drawn when it was made.
+func (j *journal) id() (string, error) {
+	var id string
+	err := j.db.Update(func(tx *bolt.Tx) error {
+		b := tx.Bucket(bucketHost)
+		if known := b.Get(keyID); known != nil {
+			id = string(known)
+			return nil
+		}
+		var drawn [16]byte
+		_, _ = rand.Read(drawn[:]) // never fails
+		id = hex.EncodeToString(drawn[:])
+		return b.Put(keyID, []byte(id))
+	})
+	if err != nil {
+		return "", fmt.Errorf("name the journal: %w", err)
+	}
+	return id, nil
 }
 
 func (j *journal) saveHeld(h held) error {

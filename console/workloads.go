@@ -63,6 +63,17 @@ func workloadItem(look Look, name string, w planner.Workload) WorkloadItem {
 	return item
 }
 
+// down lists what does not run although it was ready where it is owned.
+func down(look Look) []string {
+	var names []string
+	for _, item := range workloadItems(look) {
+		if item.Word == WorkloadDown {
+			names = append(names, item.Name)
+		}
+	}
+	return names
+}
+
 // workloadWord is the one word for a workload.
 func workloadWord(look Look, w planner.Workload, item WorkloadItem) WorkloadWord {
 	switch runsOn := runsOn(item); {

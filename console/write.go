@@ -38,7 +38,7 @@ func (s *Server) postRun(look Look, r *http.Request) (any, error) {
 	if err := read(r, &req); err != nil {
 		return nil, err
 	}
-	run, err := newRun(look.State, req)
+	run, err := newRun(look, req)
 	if refusal, ok := errors.AsType[*planner.Refusal](err); ok && refusal.Code == planner.CodeNothing {
 		return doc(look, "Started", Started{Message: refusal.Message}), nil
 	}
@@ -59,8 +59,9 @@ func (s *Server) postRun(look Look, r *http.Request) (any, error) {
 	return answer, nil
 }
 
-func newRun(s *planner.State, req RunRequest) (planner.RunStarted, error) {
-	wish := planner.Request{Workloads: req.Workloads, All: req.All, With: req.With}
+func newRun(look Look, req RunRequest) (planner.RunStarted, error) {
+	s := look.State
+	wish := planner.Request{Workloads: req.Workloads, All: req.All, With: req.With, Down: down(look)}
 	switch req.Kind {
 	case StartWorkloads:
 		return planner.NewStart(s, wish)

@@ -147,3 +147,25 @@ func (c *cluster) happened(what memory.What, unit string, want int) {
 		c.t.Errorf("%s %s: got %d times, want %d\n%s", what, unit, got, want, c.story())
 	}
 }
+
+// TestCrashedWorkloadIsStartedAgainByHand kills a workload while its agent lives: it keeps its owner, and a person's start
+// starts it there again.
+func TestCrashedWorkloadIsStartedAgainByHand(t *testing.T) {
+	inBubble(t, false, shopHosts, func(c *cluster) {
+		openShop(c)
+		handles, err := c.world.Driver("ams-1").Handles(c.t.Context(), actions.Target{Workload: "db", Kind: "memory", Unit: "db"})
+		if err != nil || len(handles) != 1 {
+			c.t.Fatalf("handles of db: %v %v", handles, err)
+		}
+		if err := c.world.Kill(handles[0]); err != nil {
+			c.t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second)
+		if db, _ := c.state().Workloads.Get("db"); db.Owner != "ams-1" {
+			c.t.Errorf("db: got owner %q, want ams-1", db.Owner)
+		}
+		c.start(planner.Request{Workloads: []string{"db"}, Down: []string{"db"}})
+		c.runsOn(map[string]string{"db": "ams-1", "api": "ams-2", "web": "ams-2"})
+		c.happened(memory.Starting, "db", 2)
+	})
+}

@@ -7,9 +7,6 @@ import (
 	"github.com/holter-ha/holter/wire"
 )
 
-// maxCanaries bounds the views that are remembered until they come back.
-const maxCanaries = 64
-
 // beat is one beat's message as it came. A fixed array, so that the queue allocates nothing per beat.
 type beat struct {
 	size int
@@ -103,16 +100,13 @@ func (m *Monitor) heardJoin(j wire.Join, now planner.Now)     { m.view.ObserveJo
 func (m *Monitor) heardStatus(s wire.Status, now planner.Now) { m.view.ObserveStatus(s, now) }
 func (m *Monitor) heardResult(r wire.Result, _ planner.Now)   { m.view.ObserveResult(r) }
 
-// heardView hears another monitor's view; of this one's own it takes the time that it took to come back.
+// heardView hears another monitor's view; of this one's own it takes when it was sent.
 func (m *Monitor) heardView(v wire.View, now planner.Now) {
 	if v.Monitor != m.opts.Name {
 		m.view.ObservePeer(v, now)
 		return
 	}
-	if at, mine := m.canary[v.Seq]; mine {
-		m.health.CanaryRTT = now.Boot - at
-		clear(m.canary)
-	}
+	m.echo = max(m.echo, v.Sent)
 }
 
 // publishView says every viewEvery what this monitor hears. The message is also the monitors' own heart: a canary that
@@ -122,13 +116,7 @@ func (m *Monitor) publishView(now planner.Now) {
 		return
 	}
 	m.viewed = now.Boot
-	for _, at := range m.canary {
-		m.health.CanaryRTT = max(m.health.CanaryRTT, now.Boot-at)
-	}
 	m.seq++
-	if len(m.canary) < maxCanaries {
-		m.canary[m.seq] = now.Boot
-	}
 	v := m.view.Opinions(now)
 	v.V, v.Monitor, v.Seq, v.Sent, v.Wall, v.Version = wire.Version, m.opts.Name, m.seq, now.Boot, time.Now().UTC(), m.opts.Version
 	publish(m, wire.ViewSubject(m.opts.Name), v)

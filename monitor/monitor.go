@@ -77,7 +77,7 @@ type Monitor struct {
 	revision uint64
 	seq      uint64
 	viewed   time.Duration // boot time of the last published view
-	canary   map[uint64]time.Duration
+	echo     time.Duration // boot time at which the newest own view that came back was sent; 0: none yet
 	inflight map[string]bool
 	sent     map[string]time.Duration
 	workers  sync.WaitGroup
@@ -92,7 +92,7 @@ func New(log Log, bus Bus, boottime func() time.Duration, opts Options) *Monitor
 		opts: opts, log: log, bus: bus, boottime: boottime,
 		beats: make(chan beat, beatQueue), mail: make(chan func(planner.Now), mailQueue),
 		asks: make(chan func(planner.Now)), settled: make(chan string, maxProposals),
-		canary: map[uint64]time.Duration{}, inflight: map[string]bool{}, sent: map[string]time.Duration{},
+		inflight: map[string]bool{}, sent: map[string]time.Duration{},
 	}
 }
 
@@ -101,7 +101,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	m.clock = clock{boottime: m.boottime, last: m.boottime()}
 	now, _ := m.clock.read(m.log.State().At, false)
 	m.view = planner.NewView(m.opts.Name, m.opts.Monitors, now)
-	m.health = planner.Health{Stalled: -1, Disconnected: -1, CanaryRTT: -1}
+	m.health = planner.Health{Stalled: -1, Disconnected: -1, Echo: -1}
 	unsubscribe, err := m.subscribe()
 	if err != nil {
 		return err
@@ -189,6 +189,9 @@ func (m *Monitor) evaluate(ctx context.Context) error {
 	}
 	if !m.bus.Connected() {
 		m.health.Disconnected = now.Watch
+	}
+	if m.echo != 0 {
+		m.health.Echo = now.Boot - m.echo
 	}
 	m.view.SetHealth(m.health)
 	m.publishView(now)

@@ -209,8 +209,10 @@ func (d *decision) beginStart(run *Run, st *Step) {
 	w, _ := d.s.Workloads.Get(st.Workload)
 	spec := d.s.Inventory.Workloads[st.Workload]
 	ownerLost := w.Owner != "" && d.s.phaseOf(w.Owner) == Revoking
+	said, _ := d.v.says(d.s, w.Owner, st.Workload)
+	crashed := said.Condition == actions.Stopped // its owner's agent says that it does not run any more
 	switch {
-	case w.Owner != "" && w.Ready && !w.Stopping && !ownerLost:
+	case w.Owner != "" && w.Ready && !w.Stopping && !ownerLost && !crashed:
 		d.already(run, st, "running on "+w.Owner)
 		return
 	case ownerLost && spec.Exclusive:
@@ -226,7 +228,7 @@ func (d *decision) beginStart(run *Run, st *Step) {
 			d.blocked(run, st, w.Owner+" "+reason)
 			return
 		}
-		d.start(run, st, w.Owner, []Input{{Name: w.Owner, Value: "an earlier attempt may have started it there", OK: true}})
+		d.start(run, st, w.Owner, []Input{{Name: w.Owner, Value: "it is there, or an earlier attempt may have started it there", OK: true}})
 		return
 	}
 	host, why := d.place(st, spec)

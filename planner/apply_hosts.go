@@ -10,7 +10,7 @@ import (
 const maxPast = 8
 
 // foldJoined takes an incarnation of a host in. What the host owned and does not keep is free: the agent proved it gone
-// before it asked to join.
+// before it asked to join. With another journal (lost, or another machine's under this name) it could not prove anything.
 func (s *State) foldJoined(index uint64, e HostJoined) error {
 	host, ok := s.Hosts.Get(e.Host)
 	switch {
@@ -29,7 +29,7 @@ func (s *State) foldJoined(index uint64, e HostJoined) error {
 	for _, name := range s.ownedBy(e.Host) {
 		w, _ := s.Workloads.Get(name)
 		kept := slices.ContainsFunc(e.Keep, func(k wire.Kept) bool { return k.Workload == name })
-		if kept {
+		if kept || host.Journal != e.Journal {
 			w.Epoch = index
 			s.Workloads = s.Workloads.With(name, w)
 			continue
@@ -41,7 +41,8 @@ func (s *State) foldJoined(index uint64, e HostJoined) error {
 		past = append([]uint64{host.Inc}, past[:min(len(past), maxPast-1)]...)
 	}
 	s.Hosts = s.Hosts.With(e.Host, Host{
-		Phase: Active, Epoch: index, Boot: e.Boot, Inc: e.Inc, Past: past, Version: e.Version, Since: s.At,
+		Phase: Active, Epoch: index, Boot: e.Boot, Inc: e.Inc, Past: past, Version: e.Version, Journal: e.Journal,
+		Since: s.At,
 	})
 	return nil
 }

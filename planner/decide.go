@@ -105,7 +105,7 @@ func (d *decision) joins() {
 		case host.Inc == join.Inc && host.Phase == Revoking: // reinstated below, if it is heard
 		default:
 			d.propose("join/"+name, 0, "", HostJoined{
-				Host: name, Boot: join.Boot, Inc: join.Inc, Version: join.Version, Keep: d.borneOut(name, join.Keep),
+				Host: name, Boot: join.Boot, Inc: join.Inc, Version: join.Version, Journal: join.Journal, Keep: d.borneOut(name, join.Keep),
 			})
 		}
 	}
@@ -138,7 +138,7 @@ func (d *decision) reports() {
 			}
 		case Expired:
 			d.propose("join/"+name, 0, "the same agent is heard again", HostJoined{
-				Host: name, Boot: host.Boot, Inc: host.Inc, Version: status.Version, Keep: []wire.Kept{},
+				Host: name, Boot: host.Boot, Inc: host.Inc, Version: status.Version, Journal: host.Journal, Keep: []wire.Kept{},
 			})
 		case Unseen, Revoking:
 		}

@@ -31,7 +31,7 @@ func newEar(t *testing.T, hosts ...string) *ear {
 		inv.Hosts[host] = plans.Host{}
 	}
 	e.view.Configure(inv, e.time())
-	e.health(Health{Stalled: never, Disconnected: never, CanaryRTT: ms})
+	e.health(Health{Stalled: never, Disconnected: never, Echo: ms})
 	e.pass(heartbeat.LostAfter)
 	return e
 }
@@ -211,11 +211,11 @@ func TestAble(t *testing.T) {
 		want bool
 	}{
 		{"well", func(*ear) {}, true},
-		{"stalled", func(e *ear) { e.health(Health{Stalled: e.now - 2900*ms, Disconnected: never, CanaryRTT: ms}) }, false},
-		{"stalled long ago", func(e *ear) { e.health(Health{Stalled: e.now - 3100*ms, Disconnected: never, CanaryRTT: ms}) }, true},
-		{"cut off", func(e *ear) { e.health(Health{Stalled: never, Disconnected: e.now, CanaryRTT: ms}) }, false},
-		{"slow canary", func(e *ear) { e.health(Health{Stalled: never, Disconnected: never, CanaryRTT: 501 * ms}) }, false},
-		{"no canary", func(e *ear) { e.health(Health{Stalled: never, Disconnected: never, CanaryRTT: never}) }, false},
+		{"stalled", func(e *ear) { e.health(Health{Stalled: e.now - 2900*ms, Disconnected: never, Echo: ms}) }, false},
+		{"stalled long ago", func(e *ear) { e.health(Health{Stalled: e.now - 3100*ms, Disconnected: never, Echo: ms}) }, true},
+		{"cut off", func(e *ear) { e.health(Health{Stalled: never, Disconnected: e.now, Echo: ms}) }, false},
+		{"slow canary", func(e *ear) { e.health(Health{Stalled: never, Disconnected: never, Echo: 701 * ms}) }, false},
+		{"no canary", func(e *ear) { e.health(Health{Stalled: never, Disconnected: never, Echo: never}) }, false},
 		{"alone", func(e *ear) { e.now += 1100 * ms; e.beat("busy", 1, e.now) }, false},
 		{"deaf", func(e *ear) { e.quiet(2 * time.Second) }, false},
 		{"deaf until now", func(e *ear) { e.quiet(2 * time.Second); e.pass(2900 * ms) }, false},
@@ -299,7 +299,7 @@ func TestObserveAllocatesNothing(t *testing.T) {
 // manyHosts is a view of many hosts, and a beat of each.
 func manyHosts(n int) (*View, []wire.Beat) {
 	v := NewView("m1", []string{"m1", "m2", "m3"}, Now{})
-	v.SetHealth(Health{Stalled: never, Disconnected: never, CanaryRTT: ms})
+	v.SetHealth(Health{Stalled: never, Disconnected: never, Echo: ms})
 	beats := make([]wire.Beat, n)
 	for i := range beats {
 		beats[i] = wire.Beat{Host: fmt.Appendf(nil, "host-%05d", i), Inc: 7, Stamp: time.Second}

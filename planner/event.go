@@ -55,9 +55,11 @@ type PlanDisarmed struct {
 }
 
 // HostJoined takes an incarnation of a host in; its index is the host epoch. Workloads that the host owned and does not
-// keep are free: the agent has proven them gone.
+// keep are free: the agent has proven them gone. An agent with another journal than the former join's has proven nothing:
+// what the host owned stays with it.
 type HostJoined struct {
 	Host    string      `json:"host"`
+	Journal string      `json:"journal,omitempty"`
 	Boot    string      `json:"boot"`
 	Inc     uint64      `json:"inc"`
 	Keep    []wire.Kept `json:"keep"`

@@ -14,6 +14,8 @@ type Request struct {
 	Workloads []string // names; ignored with All
 	All       bool
 	With      bool // also what a start needs running, or what a stop would leave without its provider
+	// Down is what does not run although it has an owner, as the owners' agents say: a start starts it there again.
+	Down []string
 }
 
 // defaultStep is how the steps of runs without a plan behave: one attempt, then a person.
@@ -29,7 +31,7 @@ func NewStart(s *State, r Request) (RunStarted, error) {
 	todo := false
 	for name := range names {
 		w, _ := s.Workloads.Get(name)
-		todo = todo || w.Owner == "" || !w.Ready || w.Stopping
+		todo = todo || w.Owner == "" || !w.Ready || w.Stopping || slices.Contains(r.Down, name)
 		for _, provider := range s.providersOf(name) {
 			p, _ := s.Workloads.Get(provider)
 			if !names[provider] && (p.Owner == "" || !p.Ready) {

@@ -56,6 +56,7 @@ type Host struct {
 	Inc        uint64    `json:"inc,omitempty"`
 	Past       []uint64  `json:"past,omitempty"` // the last maxPast incarnations before Inc, newest first: none of them joins again
 	Version    string    `json:"version,omitempty"`
+	Journal    string    `json:"journal,omitempty"` // of the agent that joined last
 	Since      time.Time `json:"since"`
 	Revocation uint64    `json:"revocation,omitempty"` // index of its last HostLost
 	Evidence   *Evidence `json:"evidence,omitempty"`   // in phase expired

@@ -15,10 +15,10 @@ const (
 	offsetWindow = 2048             // beats in each of the two buckets of the offset minimum
 	peakHalfLife = 60 * time.Minute // how fast a healed silence is forgotten
 	maxTargets   = 100_000
-	maxOpinions  = 5_000       // in one published view
-	digestFresh  = time.Second // an older view of another monitor counts for nothing
-	canaryLimit  = 500 * time.Millisecond
-	joinFresh    = 3 * time.Second // an agent asks once a second
+	maxOpinions  = 5_000                  // in one published view
+	digestFresh  = time.Second            // an older view of another monitor counts for nothing
+	canaryLimit  = 700 * time.Millisecond // a view each 200 ms, 500 ms to come back
+	joinFresh    = 3 * time.Second        // an agent asks once a second
 	never        = time.Duration(-1)
 )
 
@@ -45,7 +45,7 @@ type target struct {
 type Health struct {
 	Stalled      time.Duration // when a tick came too late last
 	Disconnected time.Duration // when it was last seen cut off from its broker
-	CanaryRTT    time.Duration // of its own view through the bus; never: not back yet
+	Echo         time.Duration // age of the newest of its own views that came back through the bus; never: none yet
 }
 
 type peer struct {
@@ -89,7 +89,7 @@ func NewView(self string, monitors []string, now Now) *View {
 	return &View{
 		self: self, monitors: slices.Sorted(slices.Values(monitors)), began: now.Watch,
 		heart:  plans.Heartbeat{Interval: 250 * time.Millisecond, LateAfter: 750 * time.Millisecond, LostAfter: 3 * time.Second, LostAfterMax: 6 * time.Second},
-		health: Health{Stalled: never, Disconnected: never, CanaryRTT: never}, deaf: never,
+		health: Health{Stalled: never, Disconnected: never, Echo: never}, deaf: never,
 		index: map[string]int32{}, peers: map[string]peer{}, reports: map[string]report{}, joins: map[string]asked{},
 		touched: map[string]bool{}, results: map[string]wire.Result{},
 	}
@@ -201,7 +201,7 @@ func (v *View) able(now Now) (bool, string) {
 		return false, "this monitor stalled"
 	case recent(v.health.Disconnected):
 		return false, "cut off from its broker"
-	case v.health.CanaryRTT == never || v.health.CanaryRTT > canaryLimit:
+	case v.health.Echo == never || v.health.Echo > canaryLimit:
 		return false, "its own messages come back late or not at all"
 	case len(v.targets) > 0 && (now.Watch >= v.heardAny || recent(v.deaf)):
 		return false, "no host is heard, or none was until a moment ago"

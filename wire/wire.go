@@ -34,8 +34,11 @@ type Join struct {
 	Stamp time.Duration `json:"stamp_ns"`
 	// Epoch is the host epoch this agent held last in this boot, 0 for none.
 	Epoch uint64 `json:"host_epoch,omitempty"`
+	// Journal names the agent's journal: 32 hex digits, drawn when it was made. Only who still has the journal of the
+	// former join can prove by Keep what is gone.
+	Journal string `json:"journal,omitempty"`
 	// Keep lists what runs here under a token from this agent's journal; everything else that the journal knows is
-	// proven gone. What runs here and is in no journal is in Status with Found.
+	// proven gone. What runs here and is in no journal shows in Status: running without a token.
 	Keep    []Kept `json:"keep"`
 	Version string `json:"version"` // of the agent's program
 }

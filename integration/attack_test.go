@@ -1,0 +1,102 @@
+package integration
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/agent"
+	"github.com/holter-ha/holter/internal/bus"
+	"github.com/holter-ha/holter/planner"
+)
+
+// TestLostJournalIsNoEvidence loses an agent's journal, but not what runs on its host, while a run waits for evidence: an
+// agent that remembers nothing has proven nothing, so nothing starts elsewhere.
+func TestLostJournalIsNoEvidence(t *testing.T) {
+	inBubble(t, false, shopHosts, func(c *cluster) {
+		openShop(c)
+		c.powerOff("ams-1") // so that db runs where it is not preferred
+		c.until("ams-1 is lost", 20*time.Second, func() bool { return c.phase("ams-1") == planner.Revoking })
+		h, _ := c.state().Hosts.Get("ams-1")
+		c.propose(planner.HostExpired{Host: "ams-1", Epoch: h.Epoch, Revocation: h.Revocation, Evidence: planner.Confirmed}, "off")
+		c.ended(2, planner.RunSucceeded)
+		c.startAgent("ams-1")
+		c.until("ams-1 is back", 20*time.Second, func() bool { return c.phase("ams-1") == planner.Active })
+		c.runsOn(map[string]string{"db": "fra-1"})
+
+		c.stopAgent("fra-1") // db goes on
+		c.until("fra-1 is lost", 20*time.Second, func() bool { return c.phase("fra-1") == planner.Revoking })
+		if err := os.Remove(filepath.Join(c.dir, "fra-1", "journal.db")); err != nil {
+			c.t.Fatal(err)
+		}
+		c.startAgent("fra-1")
+		c.until("fra-1 has joined again", 20*time.Second, func() bool { return c.phase("fra-1") == planner.Active })
+		time.Sleep(20 * time.Second)
+		c.runsOn(map[string]string{"db": "fra-1"})
+	})
+}
+
+// TestTwoAgentsOfOneName starts a second machine's agent under the name of a host that is alive: nothing of what runs on
+// the first is taken for stopped, and nothing of it is started a second time.
+func TestTwoAgentsOfOneName(t *testing.T) {
+	inBubble(t, false, shopHosts, func(c *cluster) {
+		openShop(c)
+		pair, err := bus.DialPair(bus.Options{Name: "twin", InProcess: c.bus.Party("twin"), Logger: c.log})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		twin, err := agent.New(agent.Options{
+			Host: "ams-1", Boot: [16]byte{9, 9}, Dir: filepath.Join(c.dir, "twin"), Bus: pair, Boottime: c.boottime, Log: c.log,
+			Version: "test", Drivers: map[string]actions.Driver{"memory": c.world.Driver("twin"), "command": c.world.Driver("twin")},
+		})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		life := &agentParts{pair: pair}
+		ctx, stop := context.WithCancel(context.Background())
+		life.stop = stop
+		life.running.Go(func() {
+			if err := twin.Run(ctx); err != nil {
+				c.t.Errorf("twin: %v", err)
+			}
+		})
+		c.agents["twin"] = life
+		time.Sleep(30 * time.Second)
+		if overlaps := c.world.Overlaps(); len(overlaps) > 0 {
+			c.t.Errorf("ran twice: %v\n%s", overlaps, c.story())
+		}
+		c.runsOn(map[string]string{"db": "ams-1"})
+	})
+}
+
+// TestMonitorsJudgeAgainAfterALongSilenceOfTheBus takes the bus away from all monitors for longer than their canaries are
+// remembered, as a restart of a user's NATS does, and gives it back: a host that then dies is lost.
+func TestMonitorsJudgeAgainAfterALongSilenceOfTheBus(t *testing.T) {
+	inBubble(t, false, shopHosts, func(c *cluster) {
+		openShop(c)
+		for _, name := range monitorNames {
+			c.bus.Party(name).Cut()
+		}
+		time.Sleep(30 * time.Second)
+		for _, name := range monitorNames {
+			c.bus.Party(name).Heal()
+		}
+		time.Sleep(30 * time.Second)
+		for _, name := range monitorNames {
+			picture, err := c.monitors[name].monitor.Picture(c.t.Context())
+			if err != nil {
+				c.t.Fatal(err)
+			}
+			for _, m := range picture.Monitors {
+				if m.Name == name && !m.Able {
+					c.t.Errorf("%s cannot judge 30 s after its bus is back: %s", name, m.Why)
+				}
+			}
+		}
+		c.powerOff("ams-1")
+		c.until("ams-1 is lost", 20*time.Second, func() bool { return c.phase("ams-1") == planner.Revoking })
+	})
+}

@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -167,5 +168,21 @@ func TestCrashedWorkloadIsStartedAgainByHand(t *testing.T) {
 		c.start(planner.Request{Workloads: []string{"db"}, Down: []string{"db"}})
 		c.runsOn(map[string]string{"db": "ams-1", "api": "ams-2", "web": "ams-2"})
 		c.happened(memory.Starting, "db", 2)
+	})
+}
+
+// TestHostLeavesTheInventoryAndReturns takes a host out of the inventory and puts it back: its agent, which never stopped,
+// is taken in again.
+func TestHostLeavesTheInventoryAndReturns(t *testing.T) {
+	inBubble(t, false, shopHosts, func(c *cluster) {
+		openShop(c)
+		smaller := strings.NewReplacer("  fra-2: {site: fra}\n", "", ", fra-2]", "]").Replace(shop)
+		c.propose(planner.FilesApplied{Base: c.state().Revision, Set: c.decode(smaller)}, "")
+		time.Sleep(5 * time.Second)
+		if got := c.phase("fra-2"); got != "" {
+			c.t.Fatalf("fra-2: got %s, want it to be out of the inventory", got)
+		}
+		c.propose(planner.FilesApplied{Base: c.state().Revision, Set: c.decode(shop)}, "")
+		c.until("fra-2 has joined again", 20*time.Second, func() bool { return c.phase("fra-2") == planner.Active })
 	})
 }

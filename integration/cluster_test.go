@@ -286,6 +286,16 @@ func (c *cluster) apply(files map[string]string) {
 	})
 }
 
+// decode compiles one inventory.
+func (c *cluster) decode(inventory string) plans.Set {
+	c.t.Helper()
+	set, err := plans.Decode([]plans.File{{Name: "inventory.yaml", Text: []byte(inventory)}}, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return *set
+}
+
 // start runs an operator's start and waits for its end.
 func (c *cluster) start(r planner.Request) {
 	c.t.Helper()

@@ -128,7 +128,7 @@ func (d *decision) reports() {
 	for _, name := range sortedKeys(d.v.touched) {
 		host, known := d.s.Hosts.Get(name)
 		status := d.v.reports[name].status
-		if !known || host.Inc != status.Inc {
+		if !known || host.Inc != status.Inc && host.Phase != Unseen {
 			continue
 		}
 		switch host.Phase {
@@ -140,7 +140,14 @@ func (d *decision) reports() {
 			d.propose("join/"+name, 0, "the same agent is heard again", HostJoined{
 				Host: name, Boot: host.Boot, Inc: host.Inc, Version: status.Version, Journal: host.Journal, Keep: []wire.Kept{},
 			})
-		case Unseen, Revoking:
+		case Unseen: // it may hold an epoch from before it was out of the inventory
+			if status.Epoch == 0 {
+				continue
+			}
+			d.propose("join/"+name, 0, "an agent that had joined before is heard again", HostJoined{
+				Host: name, Inc: status.Inc, Version: status.Version, Keep: []wire.Kept{},
+			})
+		case Revoking:
 		}
 	}
 }

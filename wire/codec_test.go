@@ -46,7 +46,7 @@ func goldens() map[string]golden {
 		"join.json": goldenOf(Join{
 			Host: "east-2", Boot: "8d3c0f5e7a114b92a06e21d4c3559f07", Inc: 1<<64 - 1, Stamp: 5 * time.Second, Epoch: 17,
 			Journal: "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
-			Keep: []Kept{{Workload: "db", Token: 21}}, Version: "0.1.0",
+			Keep:    []Kept{{Workload: "db", Token: 21}}, Version: "0.1.0",
 		}),
 		"assignment.json": goldenOf(Assignment{
 			Host: "east-2", Inc: 7, Epoch: 22, Index: 25, Keep: []Kept{{Workload: "db", Token: 21}},

@@ -11,6 +11,7 @@ package actions
 
 import (
 	"context"
+	"fmt"
 	"time"
 )
 
@@ -86,6 +87,24 @@ type Driver interface {
 	Status(ctx context.Context, t Target) (Status, error)
 	// Handles lists what to kill so that the workload is gone; empty when it is not running.
 	Handles(ctx context.Context, t Target) ([]Handle, error)
+}
+
+// Reached answers Done for a driver whose Status can tell: a start is done when the workload runs, a stop when it is
+// stopped, and of a run nobody can tell.
+func Reached(ctx context.Context, d Driver, a Action) (bool, error) {
+	var goal Condition
+	switch a.Verb {
+	case Start:
+		goal = Running
+	case Stop:
+		goal = Stopped
+	case Run:
+		return false, nil
+	default:
+		return false, fmt.Errorf("done of %s %s: no such verb", a.Verb, a.Target.Unit)
+	}
+	st, err := d.Status(ctx, a.Target)
+	return err == nil && st.Condition == goal, err
 }
 
 // Rung is one step of a stop ladder: a way to stop and how long it may take before the next rung is tried.

@@ -94,19 +94,7 @@ func (d *Driver) Do(ctx context.Context, a actions.Action) error {
 
 // Done reports whether the unit is as the action would make it.
 func (d *Driver) Done(ctx context.Context, a actions.Action) (bool, error) {
-	var goal actions.Condition
-	switch a.Verb {
-	case actions.Start:
-		goal = actions.Running
-	case actions.Stop:
-		goal = actions.Stopped
-	case actions.Run:
-		return false, nil
-	default:
-		return false, fmt.Errorf("done of %s %s: %w", a.Verb, a.Target.Unit, errUnknownVerb)
-	}
-	st, err := d.Status(ctx, a.Target)
-	return err == nil && st.Condition == goal, err
+	return actions.Reached(ctx, d, a)
 }
 
 // Status tells what the unit is doing; what is on its way up or down is Unknown.

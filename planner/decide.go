@@ -323,7 +323,7 @@ func (d *decision) claim(steps []Step) bool {
 
 func (d *decision) triggered(plan *plans.Plan, host string) bool {
 	return slices.ContainsFunc(plan.Trigger, func(t plans.Trigger) bool {
-		return t.HostLost != nil && (t.HostLost.Any || d.s.selectsHost(t.HostLost, host))
+		return t.HostLost != nil && d.s.selectsHost(t.HostLost, host)
 	})
 }
 

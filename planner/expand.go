@@ -189,12 +189,9 @@ func (s *State) selected(sel *plans.Selector, hosts []string) map[string]bool {
 			at = w.Last
 		}
 		switch {
-		case sel == nil, !sel.Any && len(sel.Names) == 0 && len(sel.Labels) == 0 && sel.Site == "" && sel.Kind == "" && !sel.LostWith:
-		case len(sel.Names) > 0 && !slices.Contains(sel.Names, name):
-		case sel.Kind != "" && sel.Kind != spec.Kind:
+		case sel == nil || !sel.PicksWorkload(name, spec):
 		case sel.Site != "" && s.Inventory.Hosts[at].Site != sel.Site:
 		case sel.LostWith && !s.lostWith(name, hosts):
-		case !matches(spec.Labels, sel.Labels):
 		default:
 			names[name] = true
 		}
@@ -205,24 +202,5 @@ func (s *State) selected(sel *plans.Selector, hosts []string) map[string]bool {
 // selectsHost says that a selector picks a host.
 func (s *State) selectsHost(sel *plans.Selector, name string) bool {
 	host, ok := s.Inventory.Hosts[name]
-	switch {
-	case !ok:
-		return false
-	case len(sel.Names) > 0 && !slices.Contains(sel.Names, name):
-		return false
-	case sel.Site != "" && sel.Site != host.Site:
-		return false
-	case !matches(host.Labels, sel.Labels):
-		return false
-	}
-	return sel.Any || len(sel.Names) > 0 || sel.Site != "" || len(sel.Labels) > 0
-}
-
-func matches(labels, want map[string]string) bool {
-	for key, value := range want {
-		if labels[key] != value {
-			return false
-		}
-	}
-	return true
+	return ok && sel.PicksHost(name, host)
 }

@@ -149,7 +149,8 @@ func nameOf(id string) string {
 
 // replaceHint says what to do about a monitor whose data is lost.
 func replaceHint(id string) string {
-	return fmt.Sprintf("if it is lost for good, run `holter monitor replace %s` on another monitor; nothing was changed", id)
+	return fmt.Sprintf("give it its data directory back; nothing was changed "+
+		"(for one that is lost for good `holter monitor replace %s` will come, this version does not have it)", id)
 }
 
 // writeFile makes a file that is there whole or not at all, whenever the power goes.

@@ -32,6 +32,7 @@ type cable struct {
 	statuses []wire.Status
 	results  []wire.Result
 	beats    []wire.Beat
+	before   []wire.Status // the newest status when each result came
 }
 
 func (c *cable) Publish(subject string, data []byte) error {
@@ -43,6 +44,9 @@ func (c *cable) Publish(subject string, data []byte) error {
 	case wire.StatusSubject(testHost):
 		return keep(&c.statuses, data)
 	default:
+		if n := len(c.statuses); n > 0 {
+			c.before = append(c.before, c.statuses[n-1])
+		}
 		return keep(&c.results, data)
 	}
 }

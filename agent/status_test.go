@@ -157,3 +157,29 @@ func TestLookFromBeforeACommandIsVoid(t *testing.T) {
 		t.Errorf("workload after a void look: %+v", w)
 	}
 }
+
+// TestStatusComesBeforeTheResult: whoever hears that a workload is ready, or stopped, has heard the status that says so.
+func TestStatusComesBeforeTheResult(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.bootJoined()
+		b.pass(time.Second)
+		b.do(b.command("R-0001/start/db/1", b.epoch+1, actions.Start, "db"))
+		b.wantBefore(t, actions.Running)
+		b.do(b.command("R-0002/stop/db/1", b.epoch+2, actions.Stop, "db"))
+		b.wantBefore(t, actions.Stopped)
+	})
+}
+
+// wantBefore checks what the newest status said of db when the newest result came.
+func (b *bed) wantBefore(t *testing.T, want actions.Condition) {
+	t.Helper()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	newest := b.before[len(b.before)-1]
+	for _, w := range newest.Workloads {
+		if w.Workload == "db" && w.Condition != want {
+			t.Errorf("when the result came, the status said %s, want %s", w.Condition, want)
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -33,7 +34,7 @@ var program = sync.OnceValues(func() (string, error) {
 		return "", err
 	}
 	path := filepath.Join(dir, "holter")
-	out, err := exec.Command("go", "build", "-o", path, "github.com/holter-ha/holter/cmd/holter").CombinedOutput()
+	out, err := exec.Command("go", "build", fmt.Sprintf("-race=%t", raceDetector), "-o", path, "github.com/holter-ha/holter/cmd/holter").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build: %w\n%s", err, out)
 	}
@@ -185,9 +186,12 @@ func (p *processes) killAll() {
 	for _, host := range shopHosts {
 		p.killWorkloads(host)
 	}
-	if p.t.Failed() {
-		for _, name := range append(monitorNames, shopHosts...) {
-			log, _ := os.ReadFile(filepath.Join(p.dir, name+".log"))
+	for _, name := range slices.Concat(monitorNames, shopHosts) {
+		log, _ := os.ReadFile(filepath.Join(p.dir, name+".log"))
+		if i := bytes.Index(log, []byte("WARNING: DATA RACE")); i >= 0 {
+			p.t.Errorf("%s:\n%s", name, log[i:min(len(log), i+6000)])
+		}
+		if p.t.Failed() {
 			p.t.Logf("--- %s\n%s", name, log[max(0, len(log)-6000):])
 		}
 	}

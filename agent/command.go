@@ -33,7 +33,8 @@ type outcome struct {
 // accept decides what becomes of a command that has arrived: nothing (it is under way), the answer that the journal knows,
 // a refusal, or a place in the line.
 func (a *Agent) accept(c wire.Command) {
-	if c.Host != a.opt.Host || a.accepted[c.ID] != nil {
+	// A command for another incarnation is another's to answer, be it gone or a second machine's of this name.
+	if c.Host != a.opt.Host || c.Inc != a.opt.Inc || a.accepted[c.ID] != nil {
 		return
 	}
 	if err := check(c); err != nil {

@@ -51,25 +51,39 @@ func TestStartAndStopOfWhatIsSoAlready(t *testing.T) {
 	})
 }
 
+// TestAnothersCommandIsNotAnswered: what is for another incarnation is another's to do and to answer.
+func TestAnothersCommandIsNotAnswered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.bootJoined()
+		c := b.command("1/s/db/1", 130, actions.Start, "db")
+		c.Inc++
+		b.send(c)
+		b.pass(5 * time.Second)
+		if got := b.answers(c.ID); len(got) > 0 || b.runs("db") {
+			t.Errorf("got answers %+v, db runs: %t; want neither", got, b.runs("db"))
+		}
+	})
+}
+
 func TestRefusals(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*wire.Command)
 		want   string
 	}{
-		"another incarnation": {func(c *wire.Command) { c.Inc++ }, "meant for another incarnation"},
-		"older epoch":         {func(c *wire.Command) { c.Epoch-- }, "meant for host epoch"},
-		"newer epoch":         {func(c *wire.Command) { c.Epoch++ }, "meant for host epoch"},
-		"too late":            {func(c *wire.Command) { c.NotAfter = 500 * time.Millisecond }, "too late by 500ms"},
-		"older token":         {func(c *wire.Command) { c.Token = 119 }, "token 119 is older than 120"},
-		"same token":          {func(c *wire.Command) { c.Token = 120 }, "token 120 is older than 120"},
-		"token before epoch":  {func(c *wire.Command) { c.Token, c.Action.Target = 50, target("api") }, "was not kept"},
-		"known id":            {func(c *wire.Command) { c.ID = "0/stop/db/1" }, "this id is known under token 120"},
-		"no kind":             {func(c *wire.Command) { c.Action.Target.Kind = "ocf" }, `no driver for kind "ocf"`},
-		"no ladder":           {func(c *wire.Command) { c.Action.Verb = actions.Stop }, "a stop needs a ladder"},
-		"no limit":            {func(c *wire.Command) { c.Within = 0 }, "needs a limit"},
-		"no token":            {func(c *wire.Command) { c.Token = 0 }, "needs an id, a token and a workload"},
-		"rung without limit":  {func(c *wire.Command) { c.Ladder = make([]actions.Rung, 1) }, "needs a limit"},
-		"unknown verb":        {func(c *wire.Command) { c.Action.Verb = "migrate" }, `unknown verb "migrate"`},
+		"older epoch":        {func(c *wire.Command) { c.Epoch-- }, "meant for host epoch"},
+		"newer epoch":        {func(c *wire.Command) { c.Epoch++ }, "meant for host epoch"},
+		"too late":           {func(c *wire.Command) { c.NotAfter = 500 * time.Millisecond }, "too late by 500ms"},
+		"older token":        {func(c *wire.Command) { c.Token = 119 }, "token 119 is older than 120"},
+		"same token":         {func(c *wire.Command) { c.Token = 120 }, "token 120 is older than 120"},
+		"token before epoch": {func(c *wire.Command) { c.Token, c.Action.Target = 50, target("api") }, "was not kept"},
+		"known id":           {func(c *wire.Command) { c.ID = "0/stop/db/1" }, "this id is known under token 120"},
+		"no kind":            {func(c *wire.Command) { c.Action.Target.Kind = "ocf" }, `no driver for kind "ocf"`},
+		"no ladder":          {func(c *wire.Command) { c.Action.Verb = actions.Stop }, "a stop needs a ladder"},
+		"no limit":           {func(c *wire.Command) { c.Within = 0 }, "needs a limit"},
+		"no token":           {func(c *wire.Command) { c.Token = 0 }, "needs an id, a token and a workload"},
+		"rung without limit": {func(c *wire.Command) { c.Ladder = make([]actions.Rung, 1) }, "needs a limit"},
+		"unknown verb":       {func(c *wire.Command) { c.Action.Verb = "migrate" }, `unknown verb "migrate"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -224,6 +224,10 @@ func (d *decision) beginStart(run *Run, st *Step) {
 		return
 	}
 	if w.Owner != "" && !ownerLost { // an earlier attempt whose end nobody knows: only there
+		if !slices.Contains(spec.Hosts, w.Owner) {
+			d.blocked(run, st, "it may be on "+w.Owner+", where the inventory does not allow it any more")
+			return
+		}
 		if reason := d.unfit(w.Owner); reason != "" {
 			d.blocked(run, st, w.Owner+" "+reason)
 			return

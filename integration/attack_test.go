@@ -4,10 +4,12 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/actions/memory"
 	"github.com/holter-ha/holter/agent"
 	"github.com/holter-ha/holter/internal/bus"
 	"github.com/holter-ha/holter/planner"
@@ -98,5 +100,36 @@ func TestMonitorsJudgeAgainAfterALongSilenceOfTheBus(t *testing.T) {
 		}
 		c.powerOff("ams-1")
 		c.until("ams-1 is lost", 20*time.Second, func() bool { return c.phase("ams-1") == planner.Revoking })
+	})
+}
+
+// TestStartOnAHostThatIsAllowedNoMoreEnds retries a start that may have happened on a host which the inventory allows no
+// more: it cannot begin anywhere, says so, and is given up in time.
+func TestStartOnAHostThatIsAllowedNoMoreEnds(t *testing.T) {
+	const inventory = `apiVersion: holter/v1
+kind: Inventory
+cluster: {name: shop}
+sites: {ams: {}, fra: {}}
+hosts: {ams-1: {site: ams}, ams-2: {site: ams}, fra-1: {site: fra}, fra-2: {site: fra}}
+workloads:
+  db: {kind: memory, unit: db, hosts: [ams-1, fra-1], ready: {when: command, command: is-up, timeout: 5s}}
+`
+	inBubble(t, false, shopHosts, func(c *cluster) {
+		c.apply(map[string]string{"shop.yaml": inventory})
+		c.world.Script("ams-1", "is-up", memory.Script{Run: memory.Behaviour{Fail: 1_000_000}})
+		run, err := planner.NewStart(c.state(), planner.Request{All: true})
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		c.propose(run, "")
+		c.until("the start is given up", 5*time.Minute, func() bool { return c.state().Run(1).State == planner.RunPaused })
+		elsewhere := strings.Replace(inventory, "[ams-1, fra-1]", "[fra-1]", 1)
+		c.propose(planner.FilesApplied{Base: c.state().Revision, Set: c.decode(elsewhere)}, "")
+		c.propose(planner.StepRetried{Run: 1, Step: "start/db"}, "")
+		c.until("the retry is given up", 5*time.Minute, func() bool { return c.state().Run(1).State == planner.RunPaused })
+		if st := c.state().Run(1).Step("start/db"); !strings.Contains(st.Reason, "does not allow it any more") {
+			c.t.Errorf("start/db: got %q, want it to say that ams-1 is not allowed any more", st.Reason)
+		}
+		c.happened(memory.Starting, "db", 1)
 	})
 }

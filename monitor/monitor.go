@@ -23,6 +23,7 @@ const (
 	viewEvery    = 200 * time.Millisecond
 	resendEvery  = time.Second // a command that is not answered
 	assignEvery  = 200 * time.Millisecond
+	tellEvery    = 10 * time.Second
 	sentKeep     = time.Minute // how long it is remembered when a command was sent last
 )
 
@@ -80,6 +81,8 @@ type Monitor struct {
 	echo     time.Duration // boot time at which the newest own view that came back was sent; 0: none yet
 	inflight map[string]bool
 	sent     map[string]time.Duration
+	told     uint64        // dropped messages that were told of ...
+	toldAt   time.Duration // ... at this boot time
 	workers  sync.WaitGroup
 }
 
@@ -99,8 +102,7 @@ func New(log Log, bus Bus, boottime func() time.Duration, opts Options) *Monitor
 // Run hears, judges and, while it leads, acts, until ctx ends.
 func (m *Monitor) Run(ctx context.Context) error {
 	m.clock = clock{boottime: m.boottime, last: m.boottime()}
-	now, _ := m.clock.read(m.log.State().At, false)
-	m.view = planner.NewView(m.opts.Name, m.opts.Monitors, now)
+	m.view = planner.NewView(m.opts.Name, m.opts.Monitors)
 	m.health = planner.Health{Stalled: -1, Disconnected: -1, Echo: -1}
 	unsubscribe, err := m.subscribe()
 	if err != nil {
@@ -199,7 +201,18 @@ func (m *Monitor) evaluate(ctx context.Context) error {
 		m.lead(ctx, state, now)
 	}
 	m.view.Acted(state, now)
+	m.tellDropped(now)
 	return nil
+}
+
+// tellDropped says that messages were dropped since the last time: the loop was behind, or somebody speaks another version.
+func (m *Monitor) tellDropped(now planner.Now) {
+	dropped := m.dropped.Load()
+	if dropped == m.told || now.Boot-m.toldAt < tellEvery {
+		return
+	}
+	m.opts.Logger.Warn().Uint64("count", dropped-m.told).Msg("messages were dropped")
+	m.told, m.toldAt = dropped, now.Boot
 }
 
 // lead carries out what planner.Decide wants.

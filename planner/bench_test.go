@@ -57,7 +57,7 @@ func newFleet(tb testing.TB) *fleet {
 	}}
 	f.apply(FilesApplied{Set: plans.Set{Inventory: inv, Plans: []*plans.Plan{plan}}})
 	f.apply(PlanArmed{Plan: "elsewhere"})
-	f.view = NewView("m1", []string{"m1"}, f.now)
+	f.view = NewView("m1", []string{"m1"})
 	f.view.SetHealth(Health{Stalled: never, Disconnected: never, Echo: time.Millisecond})
 	f.view.Configure(inv, f.now)
 	for _, host := range sortedKeys(inv.Hosts) {

@@ -25,7 +25,7 @@ type ear struct {
 func newEar(t *testing.T, hosts ...string) *ear {
 	t.Helper()
 	e := &ear{t: t, now: time.Hour}
-	e.view = NewView("m1", []string{"m1", "m2", "m3"}, e.time())
+	e.view = NewView("m1", []string{"m1", "m2", "m3"})
 	inv := &plans.Inventory{Cluster: plans.Cluster{Heartbeat: heartbeat}, Hosts: map[string]plans.Host{"busy": {}}}
 	for _, host := range hosts {
 		inv.Hosts[host] = plans.Host{}
@@ -298,7 +298,7 @@ func TestObserveAllocatesNothing(t *testing.T) {
 
 // manyHosts is a view of many hosts, and a beat of each.
 func manyHosts(n int) (*View, []wire.Beat) {
-	v := NewView("m1", []string{"m1", "m2", "m3"}, Now{})
+	v := NewView("m1", []string{"m1", "m2", "m3"})
 	v.SetHealth(Health{Stalled: never, Disconnected: never, Echo: ms})
 	beats := make([]wire.Beat, n)
 	for i := range beats {

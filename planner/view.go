@@ -68,7 +68,6 @@ type asked struct {
 type View struct {
 	self     string
 	monitors []string // the configured ones, self among them, sorted
-	began    time.Duration
 	heart    plans.Heartbeat
 	health   Health
 	heardAny time.Duration // until when at least one host is heard in time
@@ -85,9 +84,9 @@ type View struct {
 }
 
 // NewView returns the view of a monitor that has heard nobody yet.
-func NewView(self string, monitors []string, now Now) *View {
+func NewView(self string, monitors []string) *View {
 	return &View{
-		self: self, monitors: slices.Sorted(slices.Values(monitors)), began: now.Watch,
+		self: self, monitors: slices.Sorted(slices.Values(monitors)),
 		heart:  plans.Heartbeat{Interval: 250 * time.Millisecond, LateAfter: 750 * time.Millisecond, LostAfter: 3 * time.Second, LostAfterMax: 6 * time.Second},
 		health: Health{Stalled: never, Disconnected: never, Echo: never}, deaf: never,
 		index: map[string]int32{}, peers: map[string]peer{}, reports: map[string]report{}, joins: map[string]asked{},

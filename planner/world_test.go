@@ -74,7 +74,7 @@ func newWorld(t testing.TB) *world {
 
 // restartMonitor gives a monitor a view that has heard nobody.
 func (w *world) restartMonitor(name string) {
-	v := NewView(name, w.names, w.time())
+	v := NewView(name, w.names)
 	v.SetHealth(Health{Stalled: never, Disconnected: never, Echo: time.Millisecond})
 	if w.state.Inventory != nil {
 		v.Configure(w.state.Inventory, w.time())

@@ -111,7 +111,7 @@ func (m *Result) check() error {
 func (m *View) check() error {
 	for _, o := range m.Opinions {
 		switch o.Verdict {
-		case Alive, Late, Lost, Unsure:
+		case Alive, Late, Lost:
 			continue
 		}
 		return fmt.Errorf("host %s: unknown verdict %q", o.Host, o.Verdict)

@@ -138,12 +138,11 @@ type Result struct {
 // Verdict is one monitor's opinion of one host.
 type Verdict string
 
-// The verdicts. Whoever cannot judge says Unsure; it counts for nothing.
+// The verdicts. Whoever cannot judge says so in View.Able; what it says then counts for nothing.
 const (
-	Alive  Verdict = "alive"
-	Late   Verdict = "late"
-	Lost   Verdict = "lost"
-	Unsure Verdict = "unsure"
+	Alive Verdict = "alive"
+	Late  Verdict = "late"
+	Lost  Verdict = "lost"
 )
 
 // Opinion is one monitor's word on one host that it does not hold alive.

@@ -11,41 +11,13 @@ import (
 )
 
 func newHostsCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "hosts [HOST]", Short: "Show the hosts, those that are not alive first, or one of them",
-		Example: "  holter hosts\n  holter hosts ams-db-01\n  holter hosts -o name",
-		Args:    between(0, "HOST"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client := a.client()
-			defer client.Close()
-			ctx, cancel := a.asking(cmd.Context())
-			defer cancel()
-			if len(args) == 0 {
-				list, err := client.Hosts(ctx)
-				if err != nil {
-					return err
-				}
-				if printed, err := printList(a, list, func(h console.HostItem) string { return h.Name }); printed {
-					return err
-				}
-				a.showHosts(list.Items)
-				return nil
-			}
-			host, err := client.Host(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			if a.asJSON() {
-				return a.printDoc(host)
-			}
-			events, err := client.Events(ctx, nil, lookBack)
-			if err != nil {
-				return err
-			}
-			a.showHost(host.Item, events.Items)
-			return nil
-		},
-	}
+	return newLookCommand(a, looked[console.HostItem]{
+		use: "hosts [HOST]", short: "Show the hosts, those that are not alive first, or one of them", arg: "HOST",
+		example: "  holter hosts\n  holter hosts ams-db-01\n  holter hosts -o name",
+		all:     (*console.Client).Hosts, one: (*console.Client).Host,
+		name:    func(h console.HostItem) string { return h.Name },
+		showAll: a.showHosts, show: a.showHost,
+	})
 }
 
 // lookBack is how many events are looked through for those of one thing, and shown how many of them.

@@ -10,41 +10,13 @@ import (
 )
 
 func newWorkloadsCommand(a *app) *cobra.Command {
-	return &cobra.Command{
-		Use: "workloads [WORKLOAD]", Short: "Show the workloads and where they are, or one of them",
-		Example: "  holter workloads\n  holter workloads orders-db -o json",
-		Args:    between(0, "WORKLOAD"),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			client := a.client()
-			defer client.Close()
-			ctx, cancel := a.asking(cmd.Context())
-			defer cancel()
-			if len(args) == 0 {
-				list, err := client.Workloads(ctx)
-				if err != nil {
-					return err
-				}
-				if printed, err := printList(a, list, func(w console.WorkloadItem) string { return w.Name }); printed {
-					return err
-				}
-				a.showWorkloads(list.Items)
-				return nil
-			}
-			w, err := client.Workload(ctx, args[0])
-			if err != nil {
-				return err
-			}
-			if a.asJSON() {
-				return a.printDoc(w)
-			}
-			events, err := client.Events(ctx, nil, lookBack)
-			if err != nil {
-				return err
-			}
-			a.showWorkload(w.Item, events.Items)
-			return nil
-		},
-	}
+	return newLookCommand(a, looked[console.WorkloadItem]{
+		use: "workloads [WORKLOAD]", short: "Show the workloads and where they are, or one of them", arg: "WORKLOAD",
+		example: "  holter workloads\n  holter workloads orders-db -o json",
+		all:     (*console.Client).Workloads, one: (*console.Client).Workload,
+		name:    func(w console.WorkloadItem) string { return w.Name },
+		showAll: a.showWorkloads, show: a.showWorkload,
+	})
 }
 
 // showWorkloads shows all workloads.

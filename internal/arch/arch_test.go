@@ -20,15 +20,22 @@ var table = map[string][]string{
 	"actions":     {},
 	"actions/...": {"actions"},
 
-	"wire":  {"actions"},
-	"plans": {"actions"},
+	"lease":     {},
+	"lease/sim": {"lease", "planner", "wire"},
 
-	"planner":    {"plans", "wire"},
-	"raftstore":  {"planner"},
-	"monitor":    {"planner"},
-	"agent":      {"actions", "actions/probe", "wire"},
-	"console":    {"planner"},
-	"cmd/holter": {"internal/node", "internal/demo", "plans", "console"},
+	"wire":  {"actions", "lease"},
+	"plans": {"actions", "lease"},
+
+	"planner":        {"lease", "plans", "wire"},
+	"planner/detect": {"planner"},
+	"raftstore":      {"planner"},
+	"monitor":        {"lease", "planner"},
+	"agent":          {"actions", "actions/probe", "agent/guard", "lease", "wire"},
+	"agent/guard":    {"actions", "lease"},
+
+	"agent/guard/guardtest": {"actions/memory", "agent/guard"},
+	"console":        {"lease", "planner"},
+	"cmd/holter":     {"internal/node", "internal/demo", "plans", "console"},
 
 	"internal/bus":          {"wire"},
 	"internal/bus/faultnet": {},
@@ -39,12 +46,20 @@ var table = map[string][]string{
 	"console/consoletest": {"console"},
 	"raftstore/rafttest":  {},
 	"integration":         {"all"},
-	"integration/testbed": {},
+	"integration/testbed":     {},
+	"integration/testbed/netns":         {"integration/testbed", "integration/testbed/procs", "integration/testbed/procs/record", "console"},
+	"integration/testbed/procs":         {},
+	"integration/testbed/procs/record":  {},
+	"integration/testbed/procs/...":     {"integration/testbed/procs/record"},
+	"integration/testbed/guest":         {"integration/testbed", "integration/testbed/guest/control", "integration/testbed/guest/relay"},
+	"integration/testbed/guest/init":    {"integration/testbed/guest/control", "integration/testbed/guest/relay"},
+	"integration/testbed/guest/control": {},
+	"integration/testbed/guest/relay":   {},
 	"actions/conformance": {"actions"},
 }
 
 // pure packages read no clock, draw no random numbers and touch nothing outside.
-var pure = []string{"plans", "planner", "wire", "actions"}
+var pure = []string{"lease", "plans", "planner", "wire", "actions"}
 
 // impure is what pure packages must not import.
 var impure = []string{"os", "net/http", "math/rand", "math/rand/v2", "crypto/rand", "log", "github.com/rs/zerolog"}

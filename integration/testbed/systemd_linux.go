@@ -1,12 +1,14 @@
-// Package testbed makes the machines that tests run on where this process alone will not do: hosts made of namespaces.
+// Package testbed makes the machines that tests run on where this process alone will not do: hosts made of namespaces, and
+// their management controllers.
 //
 // A SystemdHost is a whole systemd as pid 1 of namespaces of its own (mounts, pids, network, cgroups, names), over a
-// throwaway copy of this machine's own files. It is up in under a second and needs root, but no container engine.
+// throwaway copy of this machine's own files. It is up in under a second and needs root, but no container engine. A BMC speaks
+// IPMI and switches whatever power the test gives it.
 //
 // Invariants: a test that a machine cannot run is skipped with one line that begins with LeftOut, and never passes; every
-// mount of a host is in its own mount namespace; a host dies with the process that made it, however that one dies.
+// mount of a host is in its own mount namespace; a host and a BMC die with the process that made them, however that one dies.
 //
-// Concurrency: a host is used by one test and its goroutines; its methods may be called from several.
+// Concurrency: hosts and BMCs are used by one test and its goroutines; their methods may be called from several.
 package testbed
 
 import (
@@ -17,7 +19,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,7 +59,7 @@ type SystemdHost struct {
 	name string
 	dir  string // holds nothing that the host writes: a mount point, and the console
 	cmd  *exec.Cmd
-	died chan struct{} // closed when pid 1 has been waited for
+	died <-chan struct{} // closed when pid 1 has been waited for
 }
 
 // StartSystemdHost starts a host and waits until it is up; it is gone with everything on it when the test ends. It calls
@@ -70,7 +71,7 @@ func StartSystemdHost(t testing.TB) *SystemdHost {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &SystemdHost{name: filepath.Base(dir), dir: dir, died: make(chan struct{})}
+	h := &SystemdHost{name: filepath.Base(dir), dir: dir}
 	t.Cleanup(func() { h.remove(t) })
 	if err := h.boot(); err != nil {
 		t.Fatalf("start a systemd host: %v", err)
@@ -95,20 +96,9 @@ func (h *SystemdHost) boot() error {
 	h.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWNET | syscall.CLONE_NEWUTS | syscall.CLONE_NEWIPC,
 		Setsid:     true,
-		Pdeathsig:  syscall.SIGKILL,
 	}
-	started := make(chan error, 1)
-	go func() {
-		defer close(h.died)
-		// Pdeathsig is sent when the thread ends that started the child, so this one stays with it.
-		runtime.LockOSThread()
-		err := h.cmd.Start()
-		started <- err
-		if err == nil {
-			_ = h.cmd.Wait() // it is killed; how it ended says nothing
-		}
-	}()
-	return <-started
+	h.died, err = startTied(h.cmd)
+	return err
 }
 
 func (h *SystemdHost) awaitUp(t testing.TB) {

@@ -96,6 +96,26 @@ func (d *Driver) Handles(_ context.Context, t actions.Target) ([]actions.Handle,
 	return []actions.Handle{handle(p)}, nil
 }
 
+// Kill kills the unit on this host at once, as a guard does; one that does not run is killed already.
+func (d *Driver) Kill(t actions.Target) error {
+	w := d.world
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.settle()
+	p := place{d.host, t.Unit}
+	if w.entry(p) == nil {
+		return fmt.Errorf("kill %s on %s: %w", t.Unit, d.host, errUnknownUnit)
+	}
+	w.kill(p)
+	return nil
+}
+
+// Gone says whether the unit is proven not to run on this host.
+func (d *Driver) Gone(t actions.Target) (bool, error) {
+	st, err := d.Status(context.Background(), t)
+	return err == nil && st.Condition == actions.Stopped, err
+}
+
 func (d *Driver) start(ctx context.Context, a actions.Action) error {
 	mine := false // the start under way is the one that is waited for
 	return d.reach(ctx, a, func(p place, e *entry) (bool, error) {

@@ -217,3 +217,34 @@ func TestRun(t *testing.T) {
 		}
 	})
 }
+
+func TestGuardKillsBesideADriver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := memory.NewWorld("app")
+		w.Script("h1", "app", memory.Script{Start: memory.Behaviour{Takes: time.Second}})
+		hand := w.Driver("h1")
+		app := actions.Target{Workload: "app", Kind: memory.Kind, Unit: "app"}
+		ended := make(chan error, 1)
+		go func() { ended <- w.Driver("h1").Do(t.Context(), actions.Action{Verb: actions.Start, Target: app}) }()
+		synctest.Wait()
+		if gone, err := hand.Gone(app); gone || err != nil {
+			t.Errorf("gone while it starts: got %v, %v, want false", gone, err)
+		}
+		if err := hand.Kill(app); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err == nil {
+			t.Error("the start of what was killed: got no error")
+		}
+		if gone, err := hand.Gone(app); !gone || err != nil {
+			t.Errorf("gone after the kill: got %v, %v, want true", gone, err)
+		}
+		other := actions.Target{Workload: "x", Kind: memory.Kind, Unit: "x"}
+		if err := hand.Kill(other); err == nil {
+			t.Error("kill of an unknown unit: got no error")
+		}
+		if gone, err := hand.Gone(other); gone || err == nil {
+			t.Errorf("gone of an unknown unit: got %v, %v, want an error", gone, err)
+		}
+	})
+}

@@ -10,7 +10,7 @@ const (
 )
 
 // Code is one kind of mistake: HP0xx are about the text and its form, HP1xx about names that refer to something, HP2xx about
-// plans that are well-formed but not safe.
+// what is well-formed but not safe.
 type Code struct {
 	Code     string   `json:"code"`
 	Severity Severity `json:"severity"`
@@ -37,6 +37,8 @@ const (
 	codeTogether    = "HP019"
 	codeBraces      = "HP020"
 	codeForm        = "HP021"
+	codeLease       = "HP022"
+	codeSecret      = "HP023"
 
 	codeNoSite      = "HP101"
 	codeNoHost      = "HP102"
@@ -55,6 +57,11 @@ const (
 	codeNoFence    = "HP201"
 	codeNoTrigger  = "HP202"
 	codeSharedUnit = "HP203"
+	codeNeedsHuman = "HP204"
+	codeNoDevice   = "HP205"
+	codeShortStop  = "HP206"
+	codeBrokers    = "HP207"
+	codeNeverAlone = "HP208"
 )
 
 // Codes lists the kinds of mistake in the order of their codes.
@@ -78,6 +85,8 @@ func Codes() []Code {
 		{codeTogether, SeverityError, "Fields or entries stand together that cannot."},
 		{codeBraces, SeverityError, "Between {{ and }} stands a name that has a value there."},
 		{codeForm, SeverityError, "A text does not have the form that its field needs."},
+		{codeLease, SeverityError, "A lease's numbers do not fit each other, or a take-over time is not safe."},
+		{codeSecret, SeverityError, "A secret stands in the file, and so in the log of all monitors."},
 		{codeNoSite, SeverityError, "The inventory has no such site."},
 		{codeNoHost, SeverityError, "The inventory has no such host."},
 		{codeNoWorkload, SeverityError, "The inventory has no such workload."},
@@ -94,6 +103,11 @@ func Codes() []Code {
 		{codeNoFence, SeverityWarning, "Exclusive workloads of lost hosts are started without a fence step before."},
 		{codeNoTrigger, SeverityWarning, "The trigger's hosts are used in a plan without a trigger."},
 		{codeSharedUnit, SeverityWarning, "Two workloads are the same unit on one host: to stop one stops the other."},
+		{codeNeedsHuman, SeverityWarning, "When the host is lost, its exclusive workloads wait for a person: it does not fence itself and has no fence device."},
+		{codeNoDevice, SeverityWarning, "A workload accepts only fencing as evidence, but one of its hosts has no fence device."},
+		{codeShortStop, SeverityWarning, "At the end of a lease a workload gets less time to stop than its ladder says."},
+		{codeBrokers, SeverityWarning, "A lease is too short for agents that reach a single broker."},
+		{codeNeverAlone, SeverityWarning, "The loss of a single host is a mass loss already, so that the plan never starts by itself."},
 	}
 }
 

@@ -33,7 +33,7 @@ func Lint(files []File, base *Inventory) (*Set, []Mistake) {
 	l := &linter{}
 	set := l.compile(files, base)
 	mistakes := l.all()
-	if l.failed() {
+	if l.errors > 0 {
 		return nil, mistakes
 	}
 	return set, mistakes
@@ -42,7 +42,8 @@ func Lint(files []File, base *Inventory) (*Set, []Mistake) {
 // linter is what one walk over all files shares.
 type linter struct {
 	mistakes []Mistake
-	dropped  int // mistakes beyond maxMistakes
+	errors   int // noted, those beyond maxMistakes too
+	warnings int
 	compared int // pairs of words compared for hints
 }
 

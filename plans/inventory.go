@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/holter-ha/holter/lease"
 )
 
 // The defaults and bounds of an inventory.
@@ -25,28 +27,43 @@ type inventoryWalk struct {
 	sites  map[string]bool
 	hosts  []string // names, sorted
 	places int
+
+	hostAt, workloadAt map[string]value // where they stand
+
+	terms    lease.Terms // of the cluster
+	takeover takeover    // of the cluster
+	errors   int         // of the files read before this one
 }
 
 // inventory compiles the document. After a mistake the result is only good for checking references against.
 func (t table) inventory() *Inventory {
 	w := &inventoryWalk{
 		inv:   &Inventory{Hosts: make(map[string]Host), Workloads: make(map[string]Workload), Source: string(t.file.text)},
-		sites: make(map[string]bool),
+		sites: make(map[string]bool), terms: lease.Normal(), hostAt: make(map[string]value), errors: t.file.lint.errors,
 	}
 	t.known(shape{fields: []string{"apiVersion", "kind", "cluster", "sites", "hosts", "workloads"}})
-	t.need("cluster", func(v value) { w.inv.Cluster = v.cluster() })
+	t.need("cluster", func(v value) { w.inv.Cluster = w.cluster(v) })
 	t.need("sites", w.readSites)
 	w.inv.Sites = append([]string{}, slices.Sorted(maps.Keys(w.sites))...)
 	t.need("hosts", w.readHosts)
 	t.opt("workloads", w.readWorkloads)
+	w.takeover.check(w.terms)
+	if t.file.lint.errors == w.errors { // what is wrong may be the protection
+		w.checkSafety()
+	}
 	return w.inv
 }
 
-func (v value) cluster() Cluster {
+func (w *inventoryWalk) cluster(v value) Cluster {
 	c := Cluster{Heartbeat: defaultHeartbeat()}
-	t := v.table(shape{fields: []string{"name", "heartbeat"}, later: []string{"lease", "takeover_after"}})
+	t := v.table(shape{fields: []string{"name", "heartbeat", "lease", "takeover_after"}})
 	t.need("name", func(v value) { c.Name = v.newName("a cluster") })
 	t.opt("heartbeat", func(v value) { c.Heartbeat = v.heartbeat() })
+	t.opt("lease", func(v value) { v.readLease(&w.terms) })
+	t.opt("takeover_after", func(v value) {
+		w.takeover.at = v
+		v.duration(&w.takeover.after, leastLimit)
+	})
 	return c
 }
 
@@ -94,7 +111,8 @@ func (w *inventoryWalk) readSites(v value) {
 
 func (w *inventoryWalk) readHosts(v value) {
 	for _, host := range v.open().entries {
-		w.inv.Hosts[host.keyName("a host")] = w.host(host)
+		name := host.keyName("a host")
+		w.inv.Hosts[name], w.hostAt[name] = w.host(host), host
 	}
 	w.hosts = slices.Sorted(maps.Keys(w.inv.Hosts))
 }
@@ -102,9 +120,11 @@ func (w *inventoryWalk) readHosts(v value) {
 func (w *inventoryWalk) host(v value) Host {
 	var h Host
 	t := v.table(shape{
-		fields: []string{"site", "address", "labels"},
-		later:  []string{"capacity", "fence", "self_fence", "heartbeat", "lease"},
+		fields: []string{"site", "address", "labels", "lease", "self_fence", "watchdog", "takeover_after", "fence"},
+		later:  []string{"capacity", "heartbeat"},
 	})
+	h.Lease = w.lease(t)
+	t.opt("fence", func(v value) { h.Fence = v.readFence() })
 	t.need("site", func(v value) { h.Site = w.site(v) })
 	t.opt("address", func(v value) {
 		if h.Address = v.text(); h.Address != "" && !isHostAddress(h.Address) {

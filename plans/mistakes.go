@@ -103,7 +103,7 @@ func count(n int, noun string) string {
 	return fmt.Sprintf("%d %ss", n, noun)
 }
 
-// maxMistakes is how many mistakes are kept; a file with more is not one that somebody reads the end of the list of.
+// maxMistakes is how many errors, and how many warnings, are kept; a file with more is not one that somebody reads the end of the list of.
 const maxMistakes = 1000
 
 // maxShown is the length of the longest source line that is shown, in bytes.
@@ -128,15 +128,17 @@ func (f *file) mistake(at spot, code, hint, message string) {
 }
 
 func (l *linter) add(m Mistake) {
-	if len(l.mistakes) < maxMistakes {
-		l.mistakes = append(l.mistakes, m)
-		return
+	number := &l.errors
+	if m.Severity == SeverityWarning {
+		number = &l.warnings
 	}
-	l.dropped++
+	if *number++; *number <= maxMistakes {
+		l.mistakes = append(l.mistakes, m)
+	}
 }
 
 // noted counts the mistakes so far: a check that only makes sense of a value without mistakes compares before and after.
-func (l *linter) noted() int { return len(l.mistakes) + l.dropped }
+func (l *linter) noted() int { return l.errors + l.warnings }
 
 // all returns the mistakes in order, the same for the same files in whatever order they came.
 func (l *linter) all() []Mistake {
@@ -146,17 +148,36 @@ func (l *linter) all() []Mistake {
 			cmp.Compare(a.Code, b.Code), cmp.Compare(a.Message, b.Message),
 		)
 	})
-	if l.dropped > 0 {
-		return append(l.mistakes, Mistake{
-			Severity: SeverityError, Code: codeTooBig, Message: count(l.dropped, "more mistake"), Hint: "correct the ones above first",
-		})
-	}
+	l.hideSecrets()
+	l.more(l.errors, SeverityError)
+	l.more(l.warnings, SeverityWarning)
 	return l.mistakes
 }
 
-// failed says whether any mistake is an error.
-func (l *linter) failed() bool {
-	return l.dropped > 0 || slices.ContainsFunc(l.mistakes, func(m Mistake) bool { return m.Severity == SeverityError })
+// more says how many mistakes there are beside those that were kept.
+func (l *linter) more(n int, s Severity) {
+	if n -= maxMistakes; n > 0 {
+		l.mistakes = append(l.mistakes, Mistake{Severity: s, Code: codeTooBig, Message: count(n, "more "+string(s)), Hint: "correct the ones above first"})
+	}
+}
+
+// hideSecrets takes lines with a secret out of what is shown, which may end up in somebody's log.
+func (l *linter) hideSecrets() {
+	type line struct {
+		file   string
+		number int
+	}
+	secret := make(map[line]bool)
+	for _, m := range l.mistakes {
+		if m.Code == codeSecret {
+			secret[line{m.File, m.Line}] = true
+		}
+	}
+	for i, m := range l.mistakes {
+		if secret[line{m.File, m.Line}] {
+			l.mistakes[i].Source = ""
+		}
+	}
 }
 
 // printable makes a line safe to print on a terminal.

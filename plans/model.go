@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/lease"
 )
 
 // APIVersion is the one value of the field apiVersion.
@@ -30,6 +31,38 @@ type Cluster struct {
 	Heartbeat Heartbeat `json:"heartbeat"`
 }
 
+// FenceDevice is one way to take a host's power away: a program of the fence-agents.
+type FenceDevice struct {
+	Name     string            `json:"name"`              // unique on its host; default: the agent's, without fence_ and with - for _
+	Agent    string            `json:"agent"`             // fence_ipmilan
+	Options  map[string]string `json:"options,omitempty"` // as the agent names them; NAME_file: a file on the monitors that holds NAME
+	Timeout  time.Duration     `json:"timeout_ns"`        // of one attempt, its confirmation included; default 30 s
+	Attempts int               `json:"attempts"`          // default 2
+}
+
+// FenceLevel is devices that must all confirm; the levels of a host are tried in order until one has.
+type FenceLevel struct {
+	Devices  []FenceDevice `json:"devices"`
+	OneByOne bool          `json:"one_by_one,omitempty"` // default: all at once
+}
+
+// Evidence is what a workload accepts as proof that its former host runs it no more.
+type Evidence string
+
+// The choices for Evidence. A person's word and the agent's own proof that it stopped are always accepted.
+const (
+	EvidenceAny    Evidence = "any"
+	EvidenceFenced Evidence = "fenced" // not the end of a lease: the host may be paused as a whole and go on later
+)
+
+// Guard is what must hold when a plan would start by itself.
+type Guard struct {
+	// MaxLost is how many hosts of the plan's fleet may be lost within ten seconds; MaxLostShare the same as a share of the
+	// fleet in percent. The larger of the two counts. More is a mass loss: the plan holds until a person starts it.
+	MaxLost      int `json:"max_lost"`       // default 3
+	MaxLostShare int `json:"max_lost_share"` // default 30
+}
+
 // Heartbeat says how often agents beat and how long silence lasts before a host is lost.
 type Heartbeat struct {
 	Interval     time.Duration `json:"interval_ns"`       // default 250 ms
@@ -43,6 +76,9 @@ type Host struct {
 	Site    string            `json:"site"`
 	Address string            `json:"address,omitempty"`
 	Labels  map[string]string `json:"labels,omitempty"`
+	// Lease holds the numbers of this host's lease: the cluster's, with this host's self_fence and watchdog.
+	Lease lease.Terms  `json:"lease"`
+	Fence []FenceLevel `json:"fence,omitempty"` // in the order in which they are tried
 }
 
 // Workload is something that runs on a host.
@@ -51,6 +87,7 @@ type Workload struct {
 	Unit      string            `json:"unit"`
 	Labels    map[string]string `json:"labels,omitempty"`
 	Exclusive bool              `json:"exclusive"`      // default true: never on two hosts
+	Evidence  Evidence          `json:"evidence"`       // default any
 	Hosts     []string          `json:"hosts"`          // allowed hosts, most preferred first, selectors resolved
 	After     []Dependency      `json:"after"`          // its providers, sorted by name
 	Ready     actions.Ready     `json:"ready"`          // default: active, timeout 60 s
@@ -89,9 +126,10 @@ type Plan struct {
 	Name    string    `json:"name"`
 	Owner   string    `json:"owner,omitempty"`
 	Trigger []Trigger `json:"trigger,omitempty"` // any of; none: by hand only
-	Steps   []Step    `json:"steps"`             // in the order of the file, which is a topological order of After
-	Source  string    `json:"source"`            // the file's text as it was applied
-	Hash    string    `json:"hash"`              // sha256 of Source, hex
+	Guard   Guard     `json:"guard"`
+	Steps   []Step    `json:"steps"`  // in the order of the file, which is a topological order of After
+	Source  string    `json:"source"` // the file's text as it was applied
+	Hash    string    `json:"hash"`   // sha256 of Source, hex
 }
 
 // Trigger starts a plan.

@@ -3,7 +3,9 @@ package plans
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxSteps and maxTriggers are how many steps and triggers a plan may have.
@@ -27,7 +29,7 @@ func (t table) plan(refs *Inventory) *Plan {
 	w := &planWalk{
 		refs:  refs,
 		sites: make(map[string]bool),
-		plan:  &Plan{Steps: []Step{}, Source: string(t.file.text), Hash: hex.EncodeToString(hash[:])},
+		plan:  &Plan{Guard: defaultGuard(), Steps: []Step{}, Source: string(t.file.text), Hash: hex.EncodeToString(hash[:])},
 	}
 	if refs != nil {
 		for _, site := range refs.Sites {
@@ -35,15 +37,58 @@ func (t table) plan(refs *Inventory) *Plan {
 		}
 	}
 	t.known(shape{
-		fields: []string{"apiVersion", "kind", "name", "owner", "trigger", "steps"},
-		later:  []string{"objective", "facts", "guard", "mode", "commit", "finally"},
+		fields: []string{"apiVersion", "kind", "name", "owner", "trigger", "guard", "steps"},
+		later:  []string{"objective", "facts", "mode", "commit", "finally"},
 	})
 	t.need("name", func(v value) { w.plan.Name = v.newName("a plan") })
 	t.opt("owner", func(v value) { w.plan.Owner = v.text() })
 	hasTrigger := t.opt("trigger", w.readTriggers)
+	t.opt("guard", w.readGuard)
 	t.need("steps", w.readSteps)
 	w.checkSteps(hasTrigger)
 	return w.plan
+}
+
+func defaultGuard() Guard { return Guard{MaxLost: 3, MaxLostShare: 30} }
+
+// maxLostMost bounds the number of hosts that a plan may lose at once and still start by itself.
+const maxLostMost = 100_000
+
+// readGuard reads what must hold when the plan would start by itself.
+func (w *planWalk) readGuard(v value) {
+	g := &w.plan.Guard
+	t := v.table(shape{fields: []string{"max_lost"}, later: []string{"cooldown", "keep", "within"}})
+	t.opt("max_lost", func(v value) {
+		share, isShare := strings.CutSuffix(v.node.Value, "%")
+		switch n, err := strconv.Atoi(share); {
+		case !v.isScalar():
+			v.mistake(codeType, "write a number of hosts or a share, such as 30%", "max_lost must be a number or a share")
+		case isShare && (err != nil || n < 1 || n > 99):
+			v.mistake(codeBounds, "write 1% to 99%, or a number of hosts", "max_lost cannot be %s", quote(v.node.Value))
+		case isShare:
+			*g = Guard{MaxLostShare: n}
+			w.checkShare(v, n)
+		default:
+			*g = Guard{}
+			v.integer(&g.MaxLost, maxLostMost)
+		}
+	})
+}
+
+// checkShare notes a share of the plan's fleet that is less than one host.
+func (w *planWalk) checkShare(v value, share int) {
+	if w.refs == nil {
+		return
+	}
+	fleet := 0
+	for name, host := range w.refs.Hosts {
+		if slices.ContainsFunc(w.plan.Trigger, func(t Trigger) bool { return t.HostLost.PicksHost(name, host) }) {
+			fleet++
+		}
+	}
+	if fleet > 0 && fleet*share/100 == 0 {
+		v.mistake(codeNeverAlone, "write a larger share, or a number of hosts", "%d%% of the plan's %s is less than one: it would never start by itself", share, count(fleet, "host"))
+	}
 }
 
 func (w *planWalk) readTriggers(v value) {

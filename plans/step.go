@@ -148,9 +148,9 @@ func (v value) onFailure() OnFailure {
 func (v value) retry(f *OnFailure) {
 	f.Delay = defaultRetryDelay
 	t := v.table(shape{fields: []string{"attempts", "delay", "factor"}})
-	t.need("attempts", func(v value) { v.integer(&f.Attempts, 1, maxAttempts) })
+	t.need("attempts", func(v value) { v.integer(&f.Attempts, maxAttempts) })
 	t.opt("delay", func(v value) { v.duration(&f.Delay, 0) })
-	t.opt("factor", func(v value) { v.integer(&f.Factor, 1, maxFactor) })
+	t.opt("factor", func(v value) { v.integer(&f.Factor, maxFactor) })
 	total, delay := time.Duration(0), f.Delay
 	for range f.Attempts - 1 {
 		if total += delay; total > maxDuration {

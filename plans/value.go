@@ -128,8 +128,8 @@ func (v value) boolean() bool {
 	return v.tag("!!bool", "true or false", "write true or false") && strings.EqualFold(v.node.Value, "true")
 }
 
-// integer reads a whole number into to, which stays as it is after a mistake.
-func (v value) integer(to *int, least, most int) {
+// integer reads a whole number from 1 on into to, which stays as it is after a mistake.
+func (v value) integer(to *int, most int) {
 	if !v.tag("!!int", "a whole number", "") {
 		return
 	}
@@ -138,8 +138,8 @@ func (v value) integer(to *int, least, most int) {
 		v.mistake(codeType, "write it with decimal digits", "%s must be a whole number", v.name)
 		return
 	}
-	if n < least || n > most {
-		v.mistake(codeBounds, fmt.Sprintf("write %d to %d", least, most), "%s is out of bounds", v.name)
+	if n < 1 || n > most {
+		v.mistake(codeBounds, fmt.Sprintf("write 1 to %d", most), "%s is out of bounds", v.name)
 		return
 	}
 	*to = n

@@ -37,11 +37,13 @@ func (w *inventoryWalk) readWorkloads(v value) {
 	}
 	w.circles(providers)
 	w.sharedUnits(entries)
+	w.workloadAt = entries
 }
 
 func defaultWorkload() Workload {
 	return Workload{
 		Exclusive: true,
+		Evidence:  EvidenceAny,
 		Hosts:     []string{},
 		After:     []Dependency{},
 		Ready:     actions.Ready{When: actions.ReadyActive, Timeout: defaultReadyTimeout},
@@ -53,9 +55,9 @@ func defaultWorkload() Workload {
 // workload reads one workload into wl and answers with the values that name its providers.
 func (w *inventoryWalk) workload(v value, wl *Workload) (providers []value) {
 	t := v.table(shape{
-		fields: []string{"kind", "unit", "labels", "exclusive", "hosts", "after", "ready", "stop", "start"},
+		fields: []string{"kind", "unit", "labels", "exclusive", "evidence", "hosts", "after", "ready", "stop", "start"},
 		later: []string{
-			"needs", "services", "with", "apart", "failback", "priority", "evidence", "on_dependency_failed", "lease",
+			"needs", "services", "with", "apart", "failback", "priority", "on_dependency_failed", "lease",
 		},
 	})
 	t.need("kind", func(v value) { wl.Kind = v.choice(kindChoices()) })
@@ -66,6 +68,12 @@ func (w *inventoryWalk) workload(v value, wl *Workload) (providers []value) {
 	})
 	t.opt("labels", func(v value) { wl.Labels = v.labels() })
 	t.opt("exclusive", func(v value) { wl.Exclusive = v.boolean() })
+	t.opt("evidence", func(v value) {
+		wl.Evidence = Evidence(v.choice(choices{now: []string{string(EvidenceAny), string(EvidenceFenced)}}))
+		if wl.Evidence == EvidenceFenced && !wl.Exclusive {
+			v.onKey(codeTogether, "leave it out", "evidence has no meaning with exclusive: false: it may run on two hosts")
+		}
+	})
 	t.need("hosts", func(v value) { wl.Hosts = w.allowed(v) })
 	t.opt("after", func(v value) { wl.After, providers = w.dependencies(v) })
 	t.opt("ready", func(v value) { wl.Ready = v.ready(w.addresses(wl.Hosts)) })

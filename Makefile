@@ -2,16 +2,18 @@
 # make lint   golangci-lint with .golangci.yml, and the formatting
 # make bench  the benchmarks whose numbers are in docs/performance.md
 # make demo   the demo
+# make storm  the simulation of the lease protocol at full size: 50,000 runs, and each mutant in the undirected storm
+# make detector-table   the table of detection quality in docs/performance.md
 
 GO ?= go
 LINT = $(GO) run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
-BENCHES = 'BenchmarkBeatDecode|BenchmarkViewObserve|BenchmarkDecide|BenchmarkApply|BenchmarkPropose|BenchmarkLostToCommand'
+BENCHES = 'BenchmarkBeatDecode|BenchmarkViewObserve|BenchmarkDecide|BenchmarkApply|BenchmarkPropose|BenchmarkEvidenceToCommand'
 # Packages where goroutines meet. Of integration the tests with real processes, whose program is built with the race detector
 # too: whole clusters in one synctest bubble crash the detector itself now and then (golang/go#78156). race-bubbles runs them.
 RACE = ./agent/... ./monitor/... ./raftstore/... ./internal/bus/... ./actions/... ./console/...
 PROCESSES = '^(TestProcesses|TestDialledNATS|TestWrongInput)$$'
 
-.PHONY: test plain race race-bubbles deps lint bench demo
+.PHONY: test plain race race-bubbles deps lint bench demo storm detector-table
 
 test: deps plain race
 
@@ -39,3 +41,9 @@ bench:
 
 demo:
 	$(GO) run ./cmd/holter demo
+
+detector-table:
+	$(GO) test ./planner/detect -count 1 -run '^TestTable$$' -table ../../docs/performance.md
+
+storm:
+	$(GO) test ./lease/sim -count 1 -timeout 2h -v -runs 50000 -undirected 5000

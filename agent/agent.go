@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/agent/guard"
 	"github.com/holter-ha/holter/wire"
 )
 
@@ -40,13 +41,16 @@ type Bus interface {
 	Beat(subject string, data []byte)
 }
 
-// Options is what an Agent is made of. Host, Boot, Dir, Bus, Drivers and Boottime are required.
+// Options is what an Agent is made of. Host, Boot, Dir, RunDir, Bus, Drivers, Kill
+// and Boottime are required.
 type Options struct {
 	Host     string
 	Boot     [16]byte                  // the machine's boot id
 	Dir      string                    // the data directory, where the journal is
+	RunDir   string                    // where agent and guard leave word for each other: on a file system of this boot, as /run
 	Bus      Bus                       // to the monitors
 	Drivers  map[string]actions.Driver // by kind; the one of kind "command" also carries out Run
+	Kill     guard.Killer              // what the guard kills with
 	Boottime func() time.Duration      // CLOCK_BOOTTIME
 	Log      zerolog.Logger
 
@@ -66,35 +70,44 @@ type Agent struct {
 	journal   *journal
 	journalID string
 	authority authority
+	keeper    *keeper
+	orders    *orders
 	beater    beater
 	doer      doer
 	looker    looker
 
 	commands chan wire.Command
+	offers   chan wire.Offer
 	assigns  chan wire.Assignment
-	ended    chan outcome // capacity maxAtOnce: a goroutine that does a command never waits for the loop
+	ended    chan outcome
 	sighted  chan sighting
+	killed   chan killing
 
 	// The rest belongs to the loop.
-	began     time.Duration // boot time of the loop's beginning
-	last      held          // the host epoch held last
-	asked     bool          // a Join was sent
-	index     uint64        // of the newest Assignment
-	assigned  uint64        // the newest epoch of this incarnation, even if it was revoked since
-	kept      map[string]uint64
-	workloads map[string]*workload
-	accepted  map[string]*job // commands that wait or are being done, by id
-	waiting   []*job          // in the order they came
-	doing     map[string]*job // by what they act on
-	looks     map[string]int  // looks at workloads under way, by kind
-	report    report
-	goroutine sync.WaitGroup
+	began      time.Duration // boot time of the loop's beginning
+	last       held          // the host epoch held last
+	ask        ask
+	rejoin     bool // the newest Assignment wants the host to join again
+	fencing    bool // exclusive workloads are being stopped because the lease ends
+	fenced     int  // how many times that was done, and when last
+	fencedAt   time.Duration
+	told       wire.LeaseStatus // in the newest Status
+	replacedBy uint64           // the incarnation that was last warned of
+	index      uint64           // of the newest Assignment
+	kept       map[string]uint64
+	workloads  map[string]*workload
+	accepted   map[string]*job // commands that wait or are being done, by id
+	waiting    []*job          // in the order they came
+	doing      map[string]*job // by what they act on
+	looks      map[string]int  // looks at workloads under way, by kind
+	report     report
+	goroutine  sync.WaitGroup
 }
 
 // New opens the journal and checks that nothing is missing.
 func New(opt Options) (*Agent, error) {
-	if opt.Host == "" || opt.Dir == "" || opt.Bus == nil || opt.Boottime == nil || opt.Boot == [16]byte{} {
-		return nil, errors.New("make agent: Host, Boot, Dir, Bus and Boottime are required")
+	if opt.Host == "" || opt.Dir == "" || opt.RunDir == "" || opt.Bus == nil || opt.Kill == nil || opt.Boottime == nil || opt.Boot == [16]byte{} {
+		return nil, errors.New("make agent: Host, Boot, Dir, RunDir, Bus, Kill and Boottime are required")
 	}
 	for opt.Inc == 0 {
 		var b [8]byte
@@ -106,18 +119,19 @@ func New(opt Options) (*Agent, error) {
 	opt.LookEvery = cmp.Or(opt.LookEvery, DefaultLookEvery)
 	opt.StatusEvery = cmp.Or(opt.StatusEvery, DefaultStatusEvery)
 	a := &Agent{
-		opt:       opt,
-		log:       opt.Log.With().Str("component", "agent").Str("host", opt.Host).Logger(),
-		boot:      hex.EncodeToString(opt.Boot[:]),
-		authority: authority{inc: opt.Inc},
+		opt:  opt,
+		log:  opt.Log.With().Str("component", "agent").Str("host", opt.Host).Logger(),
+		boot: hex.EncodeToString(opt.Boot[:]),
 		beater: beater{
 			bus: opt.Bus, subject: wire.BeatSubject(opt.Host), boottime: opt.Boottime,
 			beat: wire.Beat{Host: []byte(opt.Host), Boot: opt.Boot, Inc: opt.Inc},
 		},
 		commands:  make(chan wire.Command, maxInbox),
+		offers:    make(chan wire.Offer, maxInbox),
 		assigns:   make(chan wire.Assignment, maxInbox),
 		ended:     make(chan outcome, maxAtOnce),
 		sighted:   make(chan sighting),
+		killed:    make(chan killing),
 		kept:      make(map[string]uint64),
 		workloads: make(map[string]*workload),
 		accepted:  make(map[string]*job),
@@ -126,30 +140,10 @@ func New(opt Options) (*Agent, error) {
 	}
 	a.beater.interval.Store(int64(opt.BeatEvery))
 	a.looker = looker{drivers: opt.Drivers, boottime: opt.Boottime}
-	a.doer = doer{looker: a.looker, may: a.authority.may}
 	if err := a.open(); err != nil {
 		return nil, fmt.Errorf("make agent: %w", err)
 	}
 	return a, nil
-}
-
-func (a *Agent) open() error {
-	j, err := openJournal(a.opt.Dir)
-	if err != nil {
-		return err
-	}
-	entries, last, err := j.load()
-	if err == nil {
-		a.journalID, err = j.id()
-	}
-	if err != nil {
-		return errors.Join(err, j.close())
-	}
-	a.journal, a.last = j, last
-	for name, e := range entries {
-		a.workload(name).entry = e
-	}
-	return nil
 }
 
 // Run beats, joins, reports and takes commands until ctx is cancelled. It leaves the workloads as they are. It returns an
@@ -158,6 +152,8 @@ func (a *Agent) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	a.goroutine.Go(func() { a.beater.run(ctx) })
+	a.goroutine.Go(func() { a.keeper.run(ctx) })
+	a.goroutine.Go(func() { a.orders.run(ctx) })
 	err := a.listen(ctx)
 	cancel()
 	return errors.Join(err, a.end(), a.journal.close())
@@ -165,22 +161,21 @@ func (a *Agent) Run(ctx context.Context) error {
 
 // listen runs the loop while the subscriptions stand.
 func (a *Agent) listen(ctx context.Context) error {
-	stop, err := a.opt.Bus.Subscribe(wire.AssignSubject(a.opt.Host), func(_ string, data []byte) {
-		as, err := wire.Unmarshal[wire.Assignment](data)
-		hand(a, a.assigns, as, err)
-	})
-	if err != nil {
-		return fmt.Errorf("listen to assignments: %w", err)
+	for _, s := range []struct {
+		subject string
+		handle  func(data []byte)
+	}{
+		{wire.AckSubject(a.opt.Host), func(data []byte) { receive(a, a.keeper.acks, data) }},
+		{wire.OfferSubject(a.opt.Host), func(data []byte) { receive(a, a.offers, data) }},
+		{wire.AssignSubject(a.opt.Host), func(data []byte) { receive(a, a.assigns, data) }},
+		{wire.CommandSubject(a.opt.Host), func(data []byte) { receive(a, a.commands, data) }},
+	} {
+		stop, err := a.opt.Bus.Subscribe(s.subject, func(_ string, data []byte) { s.handle(data) })
+		if err != nil {
+			return fmt.Errorf("listen to %s: %w", s.subject, err)
+		}
+		defer stop()
 	}
-	defer stop()
-	stop, err = a.opt.Bus.Subscribe(wire.CommandSubject(a.opt.Host), func(_ string, data []byte) {
-		c, err := wire.Unmarshal[wire.Command](data)
-		hand(a, a.commands, c, err)
-	})
-	if err != nil {
-		return fmt.Errorf("listen to commands: %w", err)
-	}
-	defer stop()
 	a.log.Info().Str("inc", fmt.Sprintf("%016x", a.opt.Inc)).Int("owned", len(a.owned())).Msg("agent was started")
 	a.loop(ctx)
 	a.log.Info().Msg("agent was told to end")
@@ -188,18 +183,25 @@ func (a *Agent) listen(ctx context.Context) error {
 }
 
 func (a *Agent) loop(ctx context.Context) {
-	join, look := time.NewTicker(a.opt.JoinEvery), time.NewTicker(a.opt.LookEvery)
+	join, look, fence := time.NewTicker(a.opt.JoinEvery), time.NewTicker(a.opt.LookEvery), time.NewTimer(fenceEvery)
 	defer join.Stop()
 	defer look.Stop()
+	defer fence.Stop()
 	a.report.start(a.opt.StatusEvery)
 	defer a.report.timer.Stop()
 	a.began = a.opt.Boottime()
 	a.look(ctx)
-	a.join()
+	a.beginAsk("the agent was started")
 	for {
+		fence.Reset(a.checkLease(ctx)) // before each action, too
+		a.dispatch(ctx)
 		select {
 		case <-ctx.Done():
 			return
+		case <-fence.C:
+		case <-a.keeper.moved:
+		case o := <-a.offers:
+			a.takeOffer(o)
 		case as := <-a.assigns:
 			a.assign(as)
 			a.look(ctx)
@@ -211,9 +213,8 @@ func (a *Agent) loop(ctx context.Context) {
 		case s := <-a.sighted:
 			a.note(s)
 			a.look(ctx)
-			if !a.asked {
-				a.join()
-			}
+		case k := <-a.killed:
+			a.noteKilling(k)
 		case <-join.C:
 			a.join()
 		case <-look.C:
@@ -223,7 +224,6 @@ func (a *Agent) loop(ctx context.Context) {
 		case <-a.report.timer.C:
 			a.publishStatus()
 		}
-		a.dispatch(ctx)
 	}
 }
 
@@ -252,8 +252,9 @@ func (a *Agent) end() error {
 	}
 }
 
-// hand puts a message into an inbox of the loop. When that is full the message is dropped: the monitors repeat it.
-func hand[M any](a *Agent, inbox chan<- M, m M, err error) {
+// receive puts a message into the inbox of whom it is for. When that is full the message is dropped: the monitors repeat it.
+func receive[M wire.Message, P wire.Fields[M]](a *Agent, inbox chan<- M, data []byte) {
+	m, err := wire.Unmarshal[M, P](data)
 	if err != nil {
 		a.log.Warn().Err(err).Msg("message was refused")
 		return

@@ -25,9 +25,9 @@ func TestBeatsComeAtTheirInterval(t *testing.T) {
 		ms := time.Millisecond
 		diff(t, "stamps", stamps, []time.Duration{0, 250 * ms, 500 * ms, 750 * ms, 1000 * ms})
 
-		b.index++
-		data, err := wire.Marshal(wire.Assignment{Host: testHost, Inc: b.inc, Epoch: b.index, Index: b.index, Interval: 100 * ms})
-		b.deliver(wire.AssignSubject(testHost), data, err)
+		as := b.assignment(b.index + 1)
+		as.Interval = 100 * ms
+		b.sendAssignment(as)
 		before := len(b.allBeats())
 		b.pass(time.Second)
 		if got := len(b.allBeats()) - before; got != 8 { // after 250 ms, then each 100 ms

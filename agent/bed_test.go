@@ -2,9 +2,11 @@ package agent
 
 import (
 	"context"
+	"encoding/hex"
 	"encoding/json"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,6 +16,9 @@ import (
 
 	"github.com/holter-ha/holter/actions"
 	"github.com/holter-ha/holter/actions/memory"
+	"github.com/holter-ha/holter/agent/guard"
+	"github.com/holter-ha/holter/agent/guard/guardtest"
+	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/wire"
 )
 
@@ -29,18 +34,28 @@ type cable struct {
 	mu       sync.Mutex // the agent's goroutines and the test meet here
 	handlers map[string]func(string, []byte)
 	joins    []wire.Join
+	renewals []wire.Renew
+	heard    func(subject string, m any) // what the monitors make of a join or a renewal
 	statuses []wire.Status
 	results  []wire.Result
 	beats    []wire.Beat
-	before   []wire.Status // the newest status when each result came
+	before   []wire.Status                 // the newest status when each result came
+	hang     atomic.Pointer[chan struct{}] // what a status waits for before it is sent, nil: nothing
 }
 
 func (c *cable) Publish(subject string, data []byte) error {
+	if wait := c.hang.Load(); wait != nil && subject == wire.StatusSubject(testHost) {
+		<-*wait
+	}
+	switch subject {
+	case wire.JoinSubject(testHost):
+		return keepAndTell(c, &c.joins, subject, data)
+	case wire.RenewSubject(testHost):
+		return keepAndTell(c, &c.renewals, subject, data)
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch subject {
-	case wire.JoinSubject(testHost):
-		return keep(&c.joins, data)
 	case wire.StatusSubject(testHost):
 		return keep(&c.statuses, data)
 	default:
@@ -55,6 +70,15 @@ func keep[M wire.Message](to *[]M, data []byte) error {
 	var m M
 	err := json.Unmarshal(data, &m)
 	*to = append(*to, m)
+	return err
+}
+
+func keepAndTell[M wire.Message](c *cable, to *[]M, subject string, data []byte) error {
+	c.mu.Lock()
+	err := keep(to, data)
+	m := (*to)[len(*to)-1]
+	c.mu.Unlock()
+	c.heard(subject, m)
 	return err
 }
 
@@ -85,13 +109,29 @@ type bed struct {
 	world   *memory.World
 	drivers map[string]actions.Driver // as the next agent gets them
 	dir     string
+	run     string // where agent and guard meet
 	began   time.Time
 
 	*cable
 	agent *Agent
 	stop  func() error
 
+	stopGuard func()
+
 	inc, epoch, index uint64
+
+	bootID    [16]byte
+	terms     lease.Terms // of the next offer
+	voters    lease.Voters
+	exclusive []string // of the workloads
+	log       zerolog.LevelWriter
+
+	rules       sync.Mutex // the agent's goroutines ask by these what to answer
+	offers      bool       // joins are answered
+	acks        []string   // monitors that answer renewals
+	nonce       uint64     // of the newest offer
+	whenSaid    func()     // called when the agent says what it runs here
+	lastRenewal time.Duration
 }
 
 // newBed makes a host whose workloads are db, api and web. It must be called in a bubble.
@@ -99,7 +139,9 @@ func newBed(t *testing.T) *bed {
 	world := memory.NewWorld()
 	driver := world.Driver(testHost)
 	return &bed{
-		t: t, world: world, dir: t.TempDir(), began: time.Now(), inc: 1, epoch: testEpoch, index: testEpoch,
+		t: t, world: world, dir: t.TempDir(), run: t.TempDir(), began: time.Now(), inc: 1, epoch: testEpoch, index: testEpoch,
+		bootID: testBoot, terms: lease.Normal(), voters: lease.Voters{Index: 1, Names: []string{"m1", "m2", "m3"}},
+		offers: true, acks: []string{"m1", "m2", "m3"},
 		drivers: map[string]actions.Driver{"memory": driver, "command": driver},
 	}
 }
@@ -107,11 +149,11 @@ func newBed(t *testing.T) *bed {
 // boot starts the next agent.
 func (b *bed) boot() {
 	b.t.Helper()
-	b.cable = &cable{handlers: make(map[string]func(string, []byte))}
+	b.cable = &cable{handlers: make(map[string]func(string, []byte)), heard: b.hear}
 	b.inc++
 	a, err := New(Options{
-		Host: testHost, Boot: testBoot, Dir: b.dir, Bus: b.cable, Drivers: b.drivers, Inc: b.inc,
-		Boottime: func() time.Duration { return time.Since(b.began) }, Log: zerolog.New(zerolog.NewTestWriter(b.t)),
+		Host: testHost, Boot: b.bootID, Dir: b.dir, RunDir: b.run, Bus: b.cable, Drivers: b.drivers, Inc: b.inc, Kill: b.killer(),
+		Boottime: b.now, Log: b.logger(),
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -132,12 +174,61 @@ func (b *bed) boot() {
 func (b *bed) bootJoined() {
 	b.t.Helper()
 	b.boot()
-	joins := b.allJoins()
-	if len(joins) == 0 {
-		b.t.Fatal("the agent did not ask to join")
+	b.takeIn()
+}
+
+// takeIn waits until the agent has answered the newest offer, and lets it join and keep what it asks for.
+func (b *bed) takeIn() {
+	b.t.Helper()
+	for limit := b.now() + time.Minute; !b.answered(); b.pass(10 * time.Millisecond) {
+		if b.now() > limit {
+			b.t.Fatal("the agent did not answer the offer")
+		}
 	}
 	b.epoch = b.index + 1
-	b.assign(b.epoch, joins[len(joins)-1].Keep...)
+	b.assign(b.epoch, b.lastKeep()...)
+}
+
+// answered says that the newest join answers the newest offer.
+func (b *bed) answered() bool {
+	joins := b.allJoins()
+	b.rules.Lock()
+	defer b.rules.Unlock()
+	return len(joins) > 0 && joins[len(joins)-1].Nonce != 0 && joins[len(joins)-1].Nonce == b.nonce
+}
+
+// fences makes db and api exclusive on a host that fences itself, and starts its guard.
+func (b *bed) fences() {
+	b.t.Helper()
+	b.exclusive = []string{"db", "api"}
+	b.terms.Self, b.terms.Kill = lease.Guard, lease.GuardKill
+	b.startGuard()
+}
+
+func (b *bed) killer() guard.Killer { return guardtest.Killer{Host: b.world.Driver(testHost)} }
+
+// startGuard starts the host's guard.
+func (b *bed) startGuard() {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(b.t.Context())
+	ended := make(chan error, 1)
+	options := guard.Options{Dir: b.run, Boot: hex.EncodeToString(b.bootID[:]), Boottime: b.now, Kill: b.killer()}
+	go func() { ended <- guard.Run(ctx, options) }()
+	b.stopGuard = sync.OnceFunc(func() {
+		cancel()
+		if err := <-ended; err != nil {
+			b.t.Error(err)
+		}
+	})
+	b.t.Cleanup(b.stopGuard)
+	synctest.Wait()
+}
+
+func (b *bed) logger() zerolog.Logger {
+	if b.log != nil {
+		return zerolog.New(b.log)
+	}
+	return zerolog.New(zerolog.NewTestWriter(b.t))
 }
 
 // bootAgain ends the agent and starts the next one on the same host, joined.
@@ -150,18 +241,6 @@ func (b *bed) bootAgain() {
 	b.bootJoined()
 }
 
-// assign sends an assignment that watches db, api and web.
-func (b *bed) assign(epoch uint64, keep ...wire.Kept) {
-	b.t.Helper()
-	b.index++
-	as := wire.Assignment{Host: testHost, Inc: b.inc, Epoch: epoch, Index: b.index, Keep: keep}
-	for _, name := range []string{"db", "api", "web"} {
-		as.Watch = append(as.Watch, wire.Watched{Target: target(name), Ready: actions.Ready{When: actions.ReadyActive, Timeout: time.Minute}})
-	}
-	data, err := wire.Marshal(as)
-	b.deliver(wire.AssignSubject(testHost), data, err)
-}
-
 func (b *bed) send(c wire.Command) {
 	b.t.Helper()
 	data, err := wire.Marshal(c)
@@ -170,17 +249,20 @@ func (b *bed) send(c wire.Command) {
 
 func (b *bed) deliver(subject string, data []byte, err error) {
 	b.t.Helper()
+	b.hand(subject, data, err)
+	synctest.Wait()
+}
+
+func (b *bed) hand(subject string, data []byte, err error) {
 	if err != nil {
-		b.t.Fatal(err)
+		panic(err)
 	}
 	b.mu.Lock()
 	handle := b.handlers[subject]
 	b.mu.Unlock()
-	if handle == nil {
-		b.t.Fatalf("nobody listens to %s", subject)
+	if handle != nil { // the agent may have ended
+		handle(subject, data)
 	}
-	handle(subject, data)
-	synctest.Wait()
 }
 
 // startByHand starts a unit without the agent.
@@ -211,7 +293,7 @@ func (b *bed) pass(d time.Duration) {
 func (b *bed) command(id string, token uint64, verb actions.Verb, name string) wire.Command {
 	c := wire.Command{
 		ID: id, Host: testHost, Inc: b.inc, Epoch: b.epoch, Token: token,
-		Action: actions.Action{Verb: verb, Target: target(name)},
+		Action: actions.Action{Verb: verb, Target: target(name)}, Exclusive: slices.Contains(b.exclusive, name),
 		Within: time.Minute, NotAfter: b.now() + 2*time.Second,
 	}
 	switch verb {

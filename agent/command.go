@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,15 +13,6 @@ import (
 // maxWaiting bounds the commands that wait for their turn; more are dropped, the monitors send them again.
 const maxWaiting = 256
 
-// job is a command that waits for its turn or is being done.
-type job struct {
-	command  wire.Command
-	key      string // what it acts on; one at a time
-	again    bool   // it was begun before, by an agent that died
-	leftover bool   // the agent's own stop of what has no authority here: not journaled as a command, not answered
-	record   record
-}
-
 // outcome is what came of a job.
 type outcome struct {
 	job         *job
@@ -34,7 +24,11 @@ type outcome struct {
 // a refusal, or a place in the line.
 func (a *Agent) accept(c wire.Command) {
 	// A command for another incarnation is another's to answer, be it gone or a second machine's of this name.
-	if c.Host != a.opt.Host || c.Inc != a.opt.Inc || a.accepted[c.ID] != nil {
+	if c.Host != a.opt.Host || a.accepted[c.ID] != nil {
+		return
+	}
+	if c.Inc != a.opt.Inc {
+		a.keeper.noteOther(c.Inc)
 		return
 	}
 	if err := check(c); err != nil {
@@ -59,6 +53,8 @@ func (a *Agent) accept(c wire.Command) {
 		j.record.Begun = known.Begun
 	}
 	switch err := a.allowed(j); {
+	case errors.Is(err, errNotYet):
+		a.log.Debug().Str("command", c.ID).Msg("command came before the lease was confirmed")
 	case err != nil:
 		a.refuse(c, err)
 	case a.late(c):
@@ -102,7 +98,7 @@ func check(c wire.Command) error {
 // allowed says why a command must not be done now, nil if it may: the authority of its sender, and the order of tokens.
 func (a *Agent) allowed(j *job) error {
 	c := j.command
-	if err := a.authority.may(c.Inc, c.Epoch); err != nil {
+	if err := a.authority.may(c); err != nil {
 		return err
 	}
 	if c.Action.Verb == actions.Run {
@@ -147,7 +143,7 @@ func (a *Agent) refuseLate(j *job) {
 
 // enqueue gives a job a place in the line. From here on an older command for its workload is refused.
 func (a *Agent) enqueue(j *job) {
-	if !j.leftover {
+	if !j.own() {
 		if w := a.subject(j); w != nil {
 			w.see(j.command)
 		}
@@ -177,75 +173,6 @@ func (a *Agent) busy(name string) bool {
 	return false
 }
 
-// dispatch begins the jobs whose turn it is: in the order they came, one at a time for each workload, maxAtOnce in all.
-func (a *Agent) dispatch(ctx context.Context) {
-	var rest []*job
-	for _, j := range a.waiting {
-		if len(a.doing) == maxAtOnce || a.doing[j.key] != nil {
-			rest = append(rest, j)
-			continue
-		}
-		if a.begin(j) {
-			a.doing[j.key] = j
-			a.goroutine.Go(func() { a.ended <- a.doer.do(ctx, j) })
-		}
-	}
-	a.waiting = rest
-}
-
-// begin journals a job whose turn has come, unless it may not be done any more.
-func (a *Agent) begin(j *job) bool {
-	w := a.subject(j)
-	if j.leftover {
-		if w.Token != j.command.Token || !a.leftover(j.key) {
-			return false // it is not any more
-		}
-		w.turn++
-		return true
-	}
-	if err := a.allowed(j); err != nil {
-		delete(a.accepted, j.command.ID)
-		a.refuse(j.command, err)
-		return false
-	}
-	if a.late(j.command) {
-		a.refuseLate(j)
-		return false
-	}
-	if err := a.journalBegun(j, w); err != nil {
-		delete(a.accepted, j.command.ID)
-		a.log.Error().Err(err).Str("command", j.command.ID).Msg("command was not begun")
-		a.refuse(j.command, err)
-		return false
-	}
-	a.log.Info().Str("command", j.command.ID).Uint64("token", j.command.Token).Bool("again", j.again).Msg("command was begun")
-	return true
-}
-
-// journalBegun writes down that a job begins. A start takes its token along; a stop is of what was started, even if the
-// inventory names something else by now.
-func (a *Agent) journalBegun(j *job, w *workload) error {
-	if w == nil {
-		return a.journal.save(&j.record, "", nil)
-	}
-	e := w.entry
-	switch j.command.Action.Verb {
-	case actions.Start:
-		e.Token, e.Target = j.command.Token, j.command.Action.Target
-	case actions.Stop:
-		if e.Token != 0 {
-			j.command.Action.Target = e.Target
-		}
-	case actions.Run: // has no workload
-	}
-	if err := a.journal.save(&j.record, j.key, &e); err != nil {
-		return err
-	}
-	w.entry = e
-	w.turn++
-	return nil
-}
-
 // finish takes in what came of a job.
 func (a *Agent) finish(o outcome) {
 	j := o.job
@@ -257,8 +184,8 @@ func (a *Agent) finish(o outcome) {
 	case o.interrupted:
 		delete(a.accepted, j.command.ID)
 		a.log.Warn().Str("command", j.command.ID).Msg("command was interrupted by the agent's end")
-	case j.leftover:
-		a.finishLeftover(j, o.result)
+	case j.own():
+		a.finishOwn(j, o.result)
 	default:
 		a.learn(j, o.result)
 		a.conclude(j, o.result)
@@ -282,7 +209,7 @@ func (a *Agent) learn(j *job, r wire.Result) {
 	}
 	w.holds, w.ready = running, running
 	if r.Stopped {
-		w.Token = 0
+		a.proven(j.key)
 	}
 	a.publishStatus()
 }
@@ -298,7 +225,7 @@ func (a *Agent) conclude(j *job, r wire.Result) {
 	if w != nil {
 		w.see(j.command)
 		if r.Stopped {
-			w.Token = 0
+			a.proven(j.key)
 		}
 		e = &w.entry
 	}
@@ -309,18 +236,10 @@ func (a *Agent) conclude(j *job, r wire.Result) {
 	a.answer(r)
 }
 
-func (a *Agent) finishLeftover(j *job, r wire.Result) {
-	w := a.subject(j)
-	if !r.Stopped {
-		w.retry = a.opt.Boottime() + leftoverPause
-		a.log.Error().Str("workload", j.key).Str("reason", r.Reason).Msg("workload without authority was not stopped")
-		return
-	}
-	w.Token = 0
-	if err := a.journal.save(nil, j.key, &w.entry); err != nil {
-		a.log.Error().Err(err).Str("workload", j.key).Msg("stop was not journaled")
-	}
-	a.log.Info().Str("workload", j.key).Msg("workload without authority was stopped")
+// proven takes in that a workload is gone: it has no token any more, and the guard nothing to kill.
+func (a *Agent) proven(name string) {
+	a.workload(name).Token = 0
+	a.orders.discharge(name)
 }
 
 // answer publishes the result of a command, under the present incarnation and epoch.

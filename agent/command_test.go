@@ -94,7 +94,7 @@ func TestRefusals(t *testing.T) {
 				c := b.command("1/s/db/1", 130, actions.Start, "db")
 				tc.change(&c)
 				r := b.do(c)
-				if r.Outcome != wire.Failed || r.Stopped || !strings.Contains(r.Reason, tc.want) {
+				if r.Outcome != wire.Failed || r.Stopped != (name == "no kind") || !strings.Contains(r.Reason, tc.want) {
 					t.Errorf("result: got %+v, want it to have failed for %q", r, tc.want)
 				}
 				if r.Inc != c.Inc || r.Epoch != c.Epoch || r.Token != c.Token {
@@ -205,7 +205,7 @@ func TestCommandThatWaitedIsJudgedAgain(t *testing.T) {
 		revoked := b.command("5/s/db/1", 132, actions.Start, "db")
 		revoked.NotAfter = b.now() + time.Minute
 		b.send(revoked)
-		b.assign(0)
+		b.rejoin()
 		b.pass(10 * time.Second)
 		if got := b.answers(revoked.ID); len(got) != 1 || !strings.Contains(got[0].Reason, "not joined") {
 			t.Errorf("a command whose epoch was revoked while it waited: %+v", got)

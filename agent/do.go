@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/agent/guard"
 	"github.com/holter-ha/holter/wire"
 )
 
@@ -21,21 +22,29 @@ const maxReason = 300
 type doer struct {
 	looker
 
-	may func(inc, epoch uint64) error
+	may    func(wire.Command) error
+	orders *orders
+	tenure func() tenure
+	killer guard.Killer
 }
 
-// do carries out a job within its limit. A job that the end of the agent cut off is interrupted: nobody knows.
+// do carries out a job within its limit. A job that the end of the agent cut off is interrupted: nobody knows. One that the
+// end of the lease cut off is never done: what is exclusive is being stopped meanwhile.
 func (d doer) do(ctx context.Context, j *job) outcome {
 	began := d.boottime()
 	ctx, cancel := context.WithTimeout(ctx, j.command.Within)
 	defer cancel()
 	r := d.carryOut(ctx, j)
 	r.Took = d.boottime() - began
-	r.Reason = oneLine(r.Reason)
-	if r.Outcome != wire.Done && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		r.Reason = fmt.Sprintf("not done within %s: %s", j.command.Within, r.Reason)
+	fenced := errors.Is(context.Cause(ctx), errLeaseEnds)
+	switch {
+	case fenced && !r.Stopped:
+		r = wire.Result{Outcome: wire.Unknown, Took: r.Took, Reason: "broken off, because the lease of this host ends: " + r.Reason}
+	case r.Outcome != wire.Done && errors.Is(ctx.Err(), context.DeadlineExceeded):
+		r.Reason = fmt.Sprintf("not done within %s: %s", j.command.Within, oneLine(r.Reason))
 	}
-	cut := errors.Is(ctx.Err(), context.Canceled) && r.Outcome != wire.Done
+	r.Reason = oneLine(r.Reason)
+	cut := errors.Is(ctx.Err(), context.Canceled) && !fenced && r.Outcome != wire.Done
 	return outcome{job: j, result: r, interrupted: cut}
 }
 
@@ -46,43 +55,34 @@ func (d doer) carryOut(ctx context.Context, j *job) wire.Result {
 	}
 	driver, ok := d.drivers[kind]
 	if !ok {
-		return wire.Result{Outcome: wire.Failed, Reason: fmt.Sprintf("this agent has no driver for kind %q", kind)}
+		return nothingBegun(j, fmt.Errorf("this agent has no driver for kind %q", kind))
 	}
-	done := isDone(ctx, driver, c.Action)
-	if !done && !j.leftover {
-		if err := d.may(c.Inc, c.Epoch); err != nil {
-			return d.notDone(ctx, c, fmt.Errorf("given up before it was begun: %w", err), false)
+	if c.Action.Verb == actions.Start {
+		return d.start(ctx, driver, j)
+	}
+	done := d.isDone(ctx, driver, c.Action)
+	if !done && !j.own() {
+		if err := d.may(c); err != nil {
+			return d.notDone(ctx, c, givenUp(err), false)
 		}
 	}
 	var r wire.Result
-	switch c.Action.Verb {
-	case actions.Start:
-		r = d.start(ctx, driver, c, done)
-	case actions.Stop:
+	if c.Action.Verb == actions.Stop {
 		r = d.stop(ctx, driver, c, done)
-	case actions.Run:
+	} else {
 		r = run(ctx, driver, c)
 	}
 	r.Already = done && !j.again
 	return r
 }
 
-// start lets a workload run and waits until it is ready.
-func (d doer) start(ctx context.Context, driver actions.Driver, c wire.Command, done bool) wire.Result {
-	if !done {
-		err := driver.Do(ctx, c.Action)
-		if !isDone(ctx, driver, c.Action) {
-			return d.notDone(ctx, c, err, ctx.Err() != nil)
-		}
-	}
-	if c.Ready == nil {
-		return wire.Result{Outcome: wire.Done}
-	}
-	if err := d.await(ctx, c.Action.Target, *c.Ready); err != nil {
-		return d.notDone(ctx, c, err, false)
-	}
-	return wire.Result{Outcome: wire.Done}
+// nothingBegun is the result of a job that did not touch the world. If nothing of the workload was there before either, it is
+// proven gone: its owner is not to be trapped.
+func nothingBegun(j *job, err error) wire.Result {
+	return wire.Result{Outcome: wire.Failed, Stopped: j.first, Reason: err.Error()}
 }
+
+func givenUp(err error) error { return fmt.Errorf("given up before it was begun: %w", err) }
 
 // notDone says what is known of a command that did not come to its end. Only a workload that is stopped, with nothing
 // pending that may still start it, is gone for certain; one that runs, or may, stays with its owner.
@@ -99,7 +99,7 @@ func (d doer) notDone(ctx context.Context, c wire.Command, err error, pending bo
 	switch {
 	case st.Condition == actions.Running:
 		return wire.Result{Outcome: wire.Failed, Reason: "running but not ready: " + err.Error()}
-	case st.Condition == actions.Stopped && !pending:
+	case !pending && d.gone(ctx, c.Action.Target, st):
 		return wire.Result{Outcome: wire.Failed, Stopped: true, Reason: withDetail(err.Error(), st)}
 	default:
 		return wire.Result{Outcome: wire.Unknown, Reason: withDetail(err.Error(), st)}
@@ -113,7 +113,7 @@ func (d doer) stop(ctx context.Context, driver actions.Driver, c wire.Command, d
 		rung, act := c.Ladder[i], c.Action
 		act.Force = rung.Force
 		err := try(ctx, driver, act, rung.Limit)
-		done = isDone(ctx, driver, c.Action)
+		done = d.isDone(ctx, driver, c.Action)
 		if err != nil {
 			failures = append(failures, err.Error())
 		}
@@ -125,12 +125,13 @@ func (d doer) stop(ctx context.Context, driver actions.Driver, c wire.Command, d
 	defer cancel()
 	st := d.status(ctx, c.Action.Target)
 	reason := strings.Join(failures, "; ")
-	switch st.Condition {
-	case actions.Stopped:
+	switch {
+	case d.gone(ctx, c.Action.Target, st):
 		return wire.Result{Outcome: wire.Done, Stopped: true}
-	case actions.Running:
+	case st.Condition == actions.Running:
 		return wire.Result{Outcome: wire.Failed, Reason: withDetail("still running: "+reason, st)}
-	case actions.Unknown:
+	case st.Condition == actions.Stopped:
+		return wire.Result{Outcome: wire.Failed, Reason: withDetail("stopped, but some of its processes are left: "+reason, st)}
 	}
 	return wire.Result{Outcome: wire.Unknown, Reason: withDetail("nobody knows whether it stopped: "+reason, st)}
 }
@@ -154,12 +155,16 @@ func try(ctx context.Context, driver actions.Driver, act actions.Action, limit t
 	return driver.Do(ctx, act)
 }
 
-// isDone asks the driver for proof. Whoever cannot tell has none.
-func isDone(ctx context.Context, driver actions.Driver, act actions.Action) bool {
+// isDone asks the driver for proof. Whoever cannot tell has none. A stop is done when there is nothing left to kill, too.
+func (d doer) isDone(ctx context.Context, driver actions.Driver, act actions.Action) bool {
 	ctx, cancel := afterwards(ctx)
 	defer cancel()
 	done, err := driver.Done(ctx, act)
-	return err == nil && done
+	if err != nil || !done || act.Verb != actions.Stop {
+		return err == nil && done
+	}
+	handles, err := driver.Handles(ctx, act.Target)
+	return err == nil && len(handles) == 0
 }
 
 // afterwards is the time to find out what happened, even if the time for doing it is over.

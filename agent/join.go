@@ -2,50 +2,134 @@ package agent
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
-	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/wire"
 )
 
-// leftoverLadder stops what runs here without authority: it is asked to stop, then taken down.
-var leftoverLadder = []actions.Rung{{Limit: 30 * time.Second}, {Force: true, Limit: 10 * time.Second}}
+// replacedAfter is how long an agent asks in vain, while the monitors speak to another incarnation, before it says so.
+const replacedAfter = 10 * time.Second
 
-const (
-	leftoverWithin = 45 * time.Second // for the whole ladder
-	leftoverPause  = 10 * time.Second // after it failed, before it is tried again
-)
+// ask is one attempt to join: there is one whenever the agent holds no epoch.
+type ask struct {
+	number   uint64
+	began    time.Duration
+	offer    *wire.Offer // the newest
+	answered []uint64    // nonces of the offers that were answered
+}
 
-// join asks the monitors to take this incarnation in, unless they have. It waits for a first look at what is in the
-// journal, so that what is gone is not listed, but not for a driver that does not answer.
+// beginAsk gives the epoch up and asks for another: from here on nothing is begun. What runs goes on, and so does the lease.
+func (a *Agent) beginAsk(reason string) {
+	a.authority.epoch.Store(0)
+	a.keeper.leave()
+	a.ask = ask{number: a.ask.number + 1, began: a.opt.Boottime()}
+	a.rejoin = false
+	a.log.Info().Uint64("ask", a.ask.number).Str("reason", reason).Msg("host epoch was asked for")
+	a.report.change()
+	a.join()
+}
+
+// join sends the turn of the ask that is due: the second once an offer is there and can be answered.
 func (a *Agent) join() {
 	if a.authority.joined() {
 		return
 	}
-	keep := []wire.Kept{}
-	for _, name := range a.owned() {
-		w := a.workloads[name]
-		if !w.fresh && a.opt.Boottime()-a.began <= lookLimit+lookGrace {
-			return
-		}
-		// Only a look that began after the last command proves that a workload is gone. Unknown is no proof.
-		if w.fresh && w.status.Condition == actions.Stopped && !a.busy(name) {
-			continue
-		}
-		keep = append(keep, wire.Kept{Workload: name, Token: w.Token})
-	}
-	a.asked = true
 	j := wire.Join{
-		Host: a.opt.Host, Boot: a.boot, Inc: a.opt.Inc, Stamp: a.opt.Boottime(),
-		Journal: a.journalID, Keep: keep, Version: a.opt.Version,
+		Host: a.opt.Host, Boot: a.boot, Inc: a.opt.Inc, Stamp: a.opt.Boottime(), Ask: a.ask.number,
+		Journal: a.journalID, Keep: a.keep(), Version: a.opt.Version,
 	}
-	if a.last.Boot == a.boot {
-		j.Epoch = a.last.Epoch
+	j.Former, j.Epoch, j.Tried = a.orders.proof()
+	if a.accepts() {
+		j.Nonce = a.ask.offer.Nonce
 	}
 	data, err := wire.Marshal(j)
 	a.send(wire.JoinSubject(a.opt.Host), data, err)
+}
+
+// keep lists what is not proven gone. Only a look that began after the last command proves it, and unknown is no proof.
+func (a *Agent) keep() []wire.Kept {
+	keep := []wire.Kept{}
+	for _, name := range a.owned() {
+		if w := a.workloads[name]; !w.fresh || !w.gone || a.busy(name) {
+			keep = append(keep, wire.Kept{Workload: name, Token: w.Token})
+		}
+	}
+	return keep
+}
+
+// takeOffer takes an offer in, and answers it if nothing stands in the way.
+func (a *Agent) takeOffer(o wire.Offer) {
+	switch {
+	case o.Host != a.opt.Host || a.authority.joined():
+		return
+	case o.Inc != a.opt.Inc:
+		a.keeper.noteOther(o.Inc)
+		return
+	case o.Ask != a.ask.number || a.ask.offer != nil && o.Nonce <= a.ask.offer.Nonce:
+		return
+	}
+	a.ask.offer = &o
+	a.keeper.offer(o.Terms)
+	a.stopLeftovers()
+	a.answerSoon()
+}
+
+// answerSoon answers an offer that could not be answered at once.
+func (a *Agent) answerSoon() {
+	if o := a.ask.offer; o != nil && !a.authority.joined() && !slices.Contains(a.ask.answered, o.Nonce) && a.accepts() {
+		a.join()
+	}
+}
+
+// ready says that an offer can be answered: everything was looked at (but a driver that does not answer is not waited for),
+// and nothing runs that would have no lease under the terms of the offer.
+func (a *Agent) ready() bool {
+	for _, name := range a.owned() {
+		if !a.workloads[name].fresh && a.opt.Boottime()-a.began <= lookLimit+lookGrace || a.doomed(name) {
+			return false
+		}
+	}
+	return true
+}
+
+// accepts says whether the offer is to be answered now. From then on the monitors may go by its terms without the agent's
+// hearing of it: so the guard must know them, if it has anything to kill, and the next incarnation that this one tried.
+func (a *Agent) accepts() bool {
+	o := a.ask.offer
+	if o == nil || !a.ready() {
+		return false
+	}
+	if slices.Contains(a.ask.answered, o.Nonce) {
+		return true
+	}
+	a.keeper.answer()
+	seq, err := a.orders.write()
+	if err == nil {
+		err = a.orders.try(a.opt.Inc, o.Nonce)
+	}
+	if err != nil {
+		a.log.Error().Err(err).Msg("offer was not answered")
+		return false
+	}
+	if a.keeper.now().self != lease.None && len(a.exclusive()) > 0 && !a.orders.known(seq) {
+		return false // it is tried again as soon as the guard has read them
+	}
+	a.ask.answered = append(a.ask.answered, o.Nonce)
+	return true
+}
+
+// doomed says that a workload must be proven gone before the host may join: it is exclusive, the host is to fence itself,
+// and there is no lease to run it under. So it is after the lease has ended, and after the machine was started anew: what
+// runs then under a token of the journal was started by the machine, not by anybody who knows whether it runs elsewhere by
+// now. To leave it running would be to trust that nobody has taken it over.
+func (a *Agent) doomed(name string) bool {
+	w, t := a.workloads[name], a.keeper.now()
+	if !w.Exclusive || w.Token == 0 || a.authority.joined() {
+		return false
+	}
+	return a.ask.offer != nil && t.terms.Self != lease.None && t.phase != lease.Held
 }
 
 // owned lists what the journal holds a token for, in order.
@@ -60,116 +144,23 @@ func (a *Agent) owned() []string {
 	return names
 }
 
-// assign takes in an Assignment. One with epoch 0 says that the epoch was revoked: the agent asks to join again. It may
-// get the same epoch back.
-func (a *Agent) assign(as wire.Assignment) {
-	if as.Host != a.opt.Host || as.Inc != a.opt.Inc || as.Index <= a.index {
+// exclusive lists what of it is exclusive.
+func (a *Agent) exclusive() []string {
+	return slices.DeleteFunc(a.owned(), func(name string) bool { return !a.workloads[name].Exclusive })
+}
+
+// warnReplaced says, once for each other incarnation, that this one asks in vain because the monitors hold to another of its
+// name: a second machine, or a copy of this one.
+func (a *Agent) warnReplaced() {
+	other, now := a.keeper.lastOther(), a.opt.Boottime()
+	if a.authority.joined() || a.ask.offer != nil || now-a.ask.began < replacedAfter || other.inc == a.replacedBy {
 		return
 	}
-	if as.Epoch != 0 && as.Epoch != a.assigned {
-		if err := a.takeEpoch(as.Epoch); err != nil {
-			a.log.Error().Err(err).Uint64("host_epoch", as.Epoch).Msg("assignment was refused")
-			return // the monitors send it again
-		}
+	if other.inc == 0 || now-other.at > replacedAfter {
+		return
 	}
-	if as.Epoch != a.authority.epoch.Load() {
-		a.log.Info().Uint64("host_epoch", as.Epoch).Uint64("index", as.Index).Int("keep", len(as.Keep)).Msg("host epoch was set")
-	}
-	a.index = as.Index
-	a.kept = make(map[string]uint64, len(as.Keep))
-	for _, k := range as.Keep {
-		a.kept[k.Workload] = k.Token
-	}
-	a.authority.epoch.Store(as.Epoch)
-	if as.Interval > 0 {
-		a.beater.interval.Store(int64(as.Interval))
-	}
-	a.watch(as.Watch)
-	a.adopt()
-	a.stopLeftovers()
-	a.report.change()
-}
-
-// takeEpoch journals a new epoch. The log has grown since everything that the journal knows of it; if it seems not to have,
-// it is another log, whose word on what may run here means nothing.
-func (a *Agent) takeEpoch(epoch uint64) error {
-	if newest := a.newestIndex(); epoch <= newest {
-		return fmt.Errorf("the journal knows index %d of the log: this is another cluster, or one that has lost its data", newest)
-	}
-	h := held{Boot: a.boot, Epoch: epoch}
-	if err := a.journal.saveHeld(h); err != nil {
-		return err
-	}
-	a.last, a.assigned = h, epoch
-	return nil
-}
-
-// newestIndex is the newest index of the log that the journal knows.
-func (a *Agent) newestIndex() uint64 {
-	newest := a.last.Epoch
-	for _, w := range a.workloads {
-		newest = max(newest, w.Token, w.MaxSeen)
-	}
-	return newest
-}
-
-// watch replaces the list of workloads that are reported.
-func (a *Agent) watch(list []wire.Watched) {
-	former := make(map[string]actions.Target)
-	for name, w := range a.workloads {
-		former[name], _ = w.target()
-		w.watched = nil
-	}
-	for _, item := range list {
-		w := a.workload(item.Target.Workload)
-		w.watched = &item
-		if target, _ := w.target(); target != former[item.Target.Workload] {
-			w.outdate()
-		}
-	}
-	maps.DeleteFunc(a.workloads, func(name string, w *workload) bool {
-		return w.watched == nil && w.entry == entry{} && !w.looking && !a.busy(name)
-	})
-}
-
-// adopt journals the token of what was found running here and has been given to this host: a WorkloadAdopted brings no
-// command, only a place in the Assignment. What a newer command has decided on stays as that left it.
-func (a *Agent) adopt() {
-	for name, token := range a.kept {
-		w := a.workloads[name]
-		if w == nil || w.watched == nil || w.Token != 0 || token <= w.MaxSeen || a.busy(name) {
-			continue
-		}
-		e := w.entry
-		e.Token, e.Target = token, w.watched.Target
-		if err := a.journal.save(nil, name, &e); err != nil {
-			a.log.Error().Err(err).Str("workload", name).Msg("adoption was not journaled")
-			continue
-		}
-		w.entry = e
-		a.log.Info().Str("workload", name).Uint64("token", token).Msg("token was taken over from the assignment")
-	}
-}
-
-// stopLeftovers stops what runs here without authority.
-func (a *Agent) stopLeftovers() {
-	for _, name := range a.owned() {
-		w := a.workloads[name]
-		if !a.leftover(name) || a.busy(name) || a.opt.Boottime() < w.retry {
-			continue
-		}
-		a.log.Warn().Str("workload", name).Uint64("token", w.Token).Msg("workload had no authority here, its stop was begun")
-		a.enqueue(&job{key: name, leftover: true, command: wire.Command{
-			ID: fmt.Sprintf("leftover/%s/%d", name, w.Token), Host: a.opt.Host, Token: w.Token,
-			Action: actions.Action{Verb: actions.Stop, Target: w.Target},
-			Ladder: leftoverLadder, Within: leftoverWithin,
-		}})
-	}
-}
-
-// leftover says that a workload has a token from before this epoch that the newest Assignment does not bear out. A newer
-// token was granted under this epoch. Without an epoch there is nobody to say so.
-func (a *Agent) leftover(name string) bool {
-	w := a.workloads[name]
-	return w.Token != 0 && w.Token < a.authority.epoch.Load() && a.kept[name] != w.Token
+	a.replacedBy = other.inc
+	a.log.Warn().Str("other_inc", fmt.Sprintf("%016x", other.inc)).
+		Str("what_to_do", "find the second machine that runs an agent under this name, or a copy of this one's disk, and stop its agent or give it another name").
+		Msg("another agent of this host's name took its place")
 }

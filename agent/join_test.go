@@ -9,15 +9,24 @@ import (
 
 	"github.com/holter-ha/holter/actions"
 	"github.com/holter-ha/holter/actions/memory"
+	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/wire"
 )
 
 func TestJoinIsRepeatedUntilAssigned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
+		b.answerJoins(false)
 		b.boot()
-		b.pass(2500 * time.Millisecond)
-		want := wire.Join{V: wire.Version, Host: testHost, Boot: "01020300000000000000000000000000", Inc: b.inc, Keep: []wire.Kept{}}
+		b.pass(1500 * time.Millisecond)
+		b.answerJoins(true)
+		b.pass(2 * time.Second)
+		first := wire.Join{
+			V: wire.Version, Host: testHost, Boot: "01020300000000000000000000000000", Inc: b.inc, Ask: 1, Keep: []wire.Kept{},
+		}
+		second := first
+		second.Nonce, second.Tried = b.nonce, []lease.Try{{Inc: b.inc, Nonce: b.nonce}}
+		var joins []wire.Join
 		var stamps []time.Duration
 		for _, j := range b.allJoins() {
 			stamps = append(stamps, j.Stamp)
@@ -25,33 +34,60 @@ func TestJoinIsRepeatedUntilAssigned(t *testing.T) {
 				t.Errorf("journal: got %q, want 32 hex digits", j.Journal)
 			}
 			j.Stamp, j.Journal = 0, ""
-			diff(t, "join", j, want)
+			joins = append(joins, j)
 		}
-		diff(t, "stamps", stamps, []time.Duration{0, time.Second, 2 * time.Second})
+		// The offer comes after the third, and is answered at once.
+		diff(t, "joins", joins, []wire.Join{first, first, first, second, second})
+		sec := time.Second
+		diff(t, "stamps", stamps, []time.Duration{0, sec, 2 * sec, 2 * sec, 3 * sec})
 
 		b.inc++ // of a former agent, or of one to come
 		b.assign(200)
 		b.inc--
 		b.pass(time.Second)
-		if got := len(b.allJoins()); got != 4 {
-			t.Errorf("joins after an assignment for another incarnation: got %d, want 4", got)
+		if got := len(b.allJoins()); got != 6 {
+			t.Errorf("joins after an assignment for another incarnation: got %d, want 6", got)
 		}
 		b.assign(201)
 		b.pass(5 * time.Second)
-		if got := len(b.allJoins()); got != 4 {
-			t.Errorf("joins after the assignment: got %d, want 4", got)
+		if got := len(b.allJoins()); got != 6 {
+			t.Errorf("joins after the assignment: got %d, want 6", got)
 		}
 	})
 }
 
-func TestJoinNamesTheLastEpochOfThisBoot(t *testing.T) {
+func TestJoinProvesSuccessionInThisBoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
 		b.bootJoined()
-		held := b.epoch
+		first, held := b.inc, b.epoch
+		if err := b.stop(); err != nil {
+			t.Fatal(err)
+		}
+		b.boot() // answers an offer and hears nothing of it
+		tried := lease.Try{Inc: b.inc, Nonce: b.nonce}
+		if err := b.stop(); err != nil {
+			t.Fatal(err)
+		}
+		b.boot()
+		if j := b.allJoins()[0]; j.Epoch != held || j.Former != first {
+			t.Errorf("the join says: held epoch %d by %d, want %d by %d", j.Epoch, j.Former, held, first)
+		} else {
+			diff(t, "tried since", j.Tried, []lease.Try{tried})
+		}
+		b.takeIn()
+		mine, held := b.inc, b.epoch
 		b.bootAgain()
-		if got := b.allJoins()[0].Epoch; got != held {
-			t.Errorf("epoch in the join: got %d, want %d", got, held)
+		if j := b.allJoins()[0]; j.Epoch != held || j.Former != mine || len(j.Tried) != 0 {
+			t.Errorf("the next join says: held epoch %d by %d, tried %v; want %d by %d", j.Epoch, j.Former, j.Tried, held, mine)
+		}
+		if err := b.stop(); err != nil {
+			t.Fatal(err)
+		}
+		b.bootID[0]++
+		b.boot()
+		if j := b.allJoins()[0]; j.Epoch != 0 || j.Former != 0 {
+			t.Errorf("after a reboot the join says: held epoch %d by %d, want neither", j.Epoch, j.Former)
 		}
 	})
 }
@@ -92,8 +128,14 @@ func TestJoinWaitsForAFirstLookAtEverything(t *testing.T) {
 		}
 		b.world.PowerOff(testHost)
 		b.boot()
-		diff(t, "joins", len(b.allJoins()), 1)
-		diff(t, "keep", b.lastKeep(), []wire.Kept{})
+		for _, j := range b.allJoins() {
+			if j.Nonce != 0 {
+				diff(t, "keep", j.Keep, []wire.Kept{})
+			}
+		}
+		if !b.answered() {
+			t.Errorf("the offer was not answered after the first looks: %+v", b.allJoins())
+		}
 	})
 }
 
@@ -109,8 +151,8 @@ func TestJoinDoesNotWaitForASilentDriver(t *testing.T) {
 		defer close(stuck.free)
 		b.drivers["memory"] = stuck
 		b.boot()
-		if len(b.allJoins()) != 0 {
-			t.Errorf("the agent asked to join before it had looked at what it owns: %+v", b.allJoins())
+		if b.answered() {
+			t.Errorf("the agent said what it runs before it had looked at it: %+v", b.allJoins())
 		}
 		b.pass(6 * time.Second)
 		diff(t, "keep", b.lastKeep(), []wire.Kept{{Workload: "db", Token: 110}})
@@ -195,9 +237,8 @@ func TestFoundIsReportedAndNeverTouched(t *testing.T) {
 		diff(t, "status", b.lastStatus("db"), wire.WorkloadStatus{Workload: "db", Condition: actions.Running, Ready: true})
 		b.bootAgain()
 		diff(t, "keep", b.lastKeep(), []wire.Kept{})
-		b.assign(0)
-		b.index += 100
-		b.assign(b.index)
+		b.rejoin()
+		b.takeIn()
 		b.pass(time.Minute)
 		diff(t, "what happened since", b.happened()[before:], []string{})
 	})
@@ -225,56 +266,6 @@ func TestAdoptedWorkloadHasItsTokenFromTheAssignment(t *testing.T) {
 	})
 }
 
-func TestRevokedEpochMeansJoiningAgain(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBed(t)
-		b.bootJoined()
-		b.do(b.command("1/s/db/1", 110, actions.Start, "db"))
-		b.do(b.command("1/s/api/1", 111, actions.Start, "api"))
-		joins := len(b.allJoins())
-		b.index = 150
-		b.assign(0)
-		b.pass(1500 * time.Millisecond)
-		if len(b.allJoins()) == joins {
-			t.Fatal("the agent did not ask to join again")
-		}
-		diff(t, "keep", b.lastKeep(), []wire.Kept{{Workload: "api", Token: 111}, {Workload: "db", Token: 110}})
-		b.pass(time.Minute)
-		if !b.runs("db") || !b.runs("api") {
-			t.Errorf("a revocation alone must stop nothing: %v", b.happened())
-		}
-		b.epoch = 160
-		b.index = 160
-		b.assign(b.epoch, wire.Kept{Workload: "db", Token: 110})
-		b.pass(time.Second)
-		if !b.runs("db") || b.runs("api") {
-			t.Errorf("runs after the new assignment: got %v, want db only", b.world.Running())
-		}
-	})
-}
-
-// A host that was lost by mistake gets its epoch back, with all that it was granted under it.
-func TestReinstatedEpochGoesOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := newBed(t)
-		b.bootJoined()
-		b.do(b.command("1/s/db/1", 110, actions.Start, "db"))
-		b.index = 150
-		b.assign(0)
-		if r := b.do(b.command("1/s/api/1", 120, actions.Start, "api")); r.Outcome != wire.Failed {
-			t.Errorf("start under the revoked epoch: %+v", r)
-		}
-		b.assign(b.epoch, wire.Kept{Workload: "db", Token: 110})
-		if r := b.do(b.command("2/s/api/1", 160, actions.Start, "api")); r.Outcome != wire.Done {
-			t.Errorf("start under the reinstated epoch: %+v", r)
-		}
-		b.pass(time.Minute)
-		if !b.runs("db") || !b.runs("api") {
-			t.Errorf("runs: got %v, want db and api", b.world.Running())
-		}
-	})
-}
-
 // While a command is being done, nobody can say that its workload is gone.
 func TestJoinDuringACommandKeepsItsWorkload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -283,7 +274,7 @@ func TestJoinDuringACommandKeepsItsWorkload(t *testing.T) {
 		b.bootJoined()
 		b.send(b.command("1/s/db/1", 110, actions.Start, "db"))
 		b.index = 150
-		b.assign(0)
+		b.rejoin()
 		b.pass(1500 * time.Millisecond)
 		if got := b.happened(); len(got) != 0 {
 			t.Fatalf("the start has reached the world too early for this test: %v", got)
@@ -322,7 +313,7 @@ func TestOlderAssignmentIsIgnored(t *testing.T) {
 		b.index = 150
 		b.assign(b.epoch)
 		b.index = 120
-		b.assign(0)
+		b.rejoin()
 		if r := b.do(b.command("1/s/db/1", 160, actions.Start, "db")); r.Outcome != wire.Done {
 			t.Errorf("start after an old assignment: %+v", r)
 		}
@@ -333,12 +324,16 @@ func sorted(lines []string) []string { return slices.Sorted(slices.Values(lines)
 
 func TestInboxIsBounded(t *testing.T) {
 	a := &Agent{}
-	inbox := make(chan int, 2)
+	inbox := make(chan wire.Ack, 2)
 	for i := range 5 {
-		hand(a, inbox, i, nil)
+		data, err := wire.Marshal(wire.Ack{Epoch: uint64(i)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		receive(a, inbox, data)
 	}
-	hand(a, inbox, 9, fmt.Errorf("not a message"))
-	if got := []int{<-inbox, <-inbox}; got[0] != 0 || got[1] != 1 || len(inbox) != 0 {
-		t.Errorf("inbox: got %v and %d more, want the first two", got, len(inbox))
+	receive(a, inbox, []byte("not a message"))
+	if first, second := <-inbox, <-inbox; first.Epoch != 0 || second.Epoch != 1 || len(inbox) != 0 {
+		t.Errorf("inbox: got %+v, %+v and %d more, want the first two", first, second, len(inbox))
 	}
 }

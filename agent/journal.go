@@ -53,6 +53,8 @@ type entry struct {
 	Token   uint64         `json:"token"`  // under which it may run here; 0: it does not, or it was only found
 	MaxSeen uint64         `json:"max_seen"`
 	SeenID  string         `json:"seen_id"` // the command that raised MaxSeen; only its own repetition may carry that token
+	// Exclusive says that it is stopped when the lease ends, if the host fences itself.
+	Exclusive bool `json:"exclusive,omitempty"`
 }
 
 // see raises MaxSeen to a command's token.
@@ -62,9 +64,9 @@ func (e *entry) see(c wire.Command) {
 	}
 }
 
-// held is the host epoch that the agent held last, and in which boot of the machine.
+// held is the host epoch that the agent held last: of which log it was, for a log only grows. Whether it was in this boot of
+// the machine is in the orders for the guard.
 type held struct {
-	Boot  string `json:"boot"`
 	Epoch uint64 `json:"host_epoch"`
 }
 

@@ -40,7 +40,7 @@ func TestJournalRemembers(t *testing.T) {
 	if err := j.save(rec, "", nil); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.saveHeld(held{Boot: "b", Epoch: 5}); err != nil {
+	if err := j.saveHeld(held{Epoch: 5}); err != nil {
 		t.Fatal(err)
 	}
 	if err := j.close(); err != nil {
@@ -53,7 +53,7 @@ func TestJournalRemembers(t *testing.T) {
 		t.Fatal(err)
 	}
 	diff(t, "entries", entries, map[string]entry{"w": want})
-	diff(t, "held", last, held{Boot: "b", Epoch: 5})
+	diff(t, "held", last, held{Epoch: 5})
 	got, err := j.command(rec.Command.ID)
 	if err != nil {
 		t.Fatal(err)

@@ -24,13 +24,18 @@ const (
 type workload struct {
 	entry
 	watched *wire.Watched // nil: not on the watch list
-	retry   time.Duration // boot time before which a failed stop of a leftover is not tried again
+	retry   time.Duration // boot time before which a failed stop by the agent itself is not tried again
+
+	killing  bool          // a round of killing is under way
+	killed   time.Duration // boot time when the last one began, 0: there was none
+	unkilled string        // why it was not killed, as last told
 
 	status actions.Status // as last seen
 	holds  bool           // its readiness condition does
 	since  time.Duration  // boot time since when
 	ready  bool           // it has held for long enough
 	fresh  bool           // status was seen after the last command ended
+	gone   bool           // it was stopped then, with nothing left to kill
 
 	soon    bool          // wants a look at once
 	looking bool          // a look is under way
@@ -40,11 +45,18 @@ type workload struct {
 
 // sighting is what came of one look.
 type sighting struct {
-	name   string
-	kind   string
-	turn   uint64
-	status actions.Status
-	holds  bool
+	name string
+	kind string
+	turn uint64
+	sight
+}
+
+// sight is what was seen of a workload.
+type sight struct {
+	status  actions.Status
+	holds   bool // its readiness condition does
+	gone    bool // stopped, with nothing left to kill
+	handles []actions.Handle
 }
 
 // looker asks drivers and probes. It has no state.
@@ -132,7 +144,7 @@ func (a *Agent) look(ctx context.Context) {
 			ready = w.watched.Ready
 		}
 		a.goroutine.Go(func() {
-			s.status, s.holds = a.looker.look(ctx, target, ready)
+			s.sight = a.looker.look(ctx, target, ready)
 			select {
 			case a.sighted <- s:
 			case <-ctx.Done():
@@ -158,7 +170,10 @@ func (a *Agent) note(s sighting) {
 	if w.status != s.status || w.ready != ready {
 		a.report.change()
 	}
-	w.status, w.holds, w.ready, w.fresh = s.status, s.holds, ready, true
+	w.status, w.holds, w.ready, w.fresh, w.gone = s.status, s.holds, ready, true, s.gone
+	if w.Token != 0 && w.Exclusive {
+		a.orders.point(s.name, s.handles)
+	}
 }
 
 // giveUpLooks calls what a driver does not answer for unknown, without waiting for it any longer.
@@ -169,7 +184,7 @@ func (a *Agent) giveUpLooks() {
 			continue
 		}
 		w.status = silent
-		w.holds, w.ready, w.fresh = false, false, false
+		w.holds, w.ready, w.fresh, w.gone = false, false, false, false
 		a.report.change()
 	}
 }
@@ -182,8 +197,9 @@ func (a *Agent) publishStatus() {
 		return
 	}
 	a.report.seq++
+	a.told = a.leaseWord(a.keeper.now())
 	st := wire.Status{
-		Host: a.opt.Host, Inc: a.opt.Inc, Epoch: a.authority.epoch.Load(), Index: a.index,
+		Host: a.opt.Host, Inc: a.opt.Inc, Epoch: a.authority.epoch.Load(), Index: a.index, Lease: a.told,
 		Seq: a.report.seq, Stamp: a.opt.Boottime(), Version: a.opt.Version, Workloads: []wire.WorkloadStatus{},
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.workloads)) {
@@ -204,15 +220,30 @@ func (a *Agent) publishStatus() {
 	a.send(wire.StatusSubject(a.opt.Host), data, err)
 }
 
-// look asks a driver what a workload is doing, and if it runs, whether it is ready.
-func (l looker) look(ctx context.Context, t actions.Target, ready actions.Ready) (actions.Status, bool) {
+// look asks a driver what a workload is doing and what there is of it to kill, and if it runs, whether it is ready.
+func (l looker) look(ctx context.Context, t actions.Target, ready actions.Ready) sight {
 	ctx, cancel := context.WithTimeout(ctx, lookLimit)
 	defer cancel()
-	st := l.status(ctx, t)
-	if st.Condition != actions.Running || ready.When == "" {
-		return st, false
+	s := sight{status: l.status(ctx, t)}
+	if driver, ok := l.drivers[t.Kind]; ok {
+		handles, err := driver.Handles(ctx, t)
+		s.handles = handles
+		s.gone = err == nil && len(handles) == 0 && s.status.Condition == actions.Stopped
 	}
-	return st, l.check(ctx, t, ready) == nil
+	if s.status.Condition == actions.Running && ready.When != "" {
+		s.holds = l.check(ctx, t, ready) == nil
+	}
+	return s
+}
+
+// gone says that a workload of this status is stopped with nothing left to kill.
+func (l looker) gone(ctx context.Context, t actions.Target, st actions.Status) bool {
+	driver, ok := l.drivers[t.Kind]
+	if !ok || st.Condition != actions.Stopped {
+		return false
+	}
+	handles, err := driver.Handles(ctx, t)
+	return err == nil && len(handles) == 0
 }
 
 // status asks a driver; whatever it cannot tell is Unknown.

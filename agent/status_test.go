@@ -51,15 +51,14 @@ func TestReadyNeedsTheConditionToHoldForSettle(t *testing.T) {
 		b := newBed(t)
 		b.world.Script(testHost, "is-db-up", memory.Script{Run: memory.Behaviour{Fail: 2}})
 		b.boot()
-		b.index++
-		as := wire.Assignment{Host: testHost, Inc: b.inc, Epoch: b.index, Index: b.index, Watch: []wire.Watched{{
+		as := b.assignment(b.index + 1)
+		as.Watch = []wire.Watched{{
 			Target: target("db"),
 			Ready:  actions.Ready{When: actions.ReadyCommand, Command: "is-db-up", Settle: 3 * time.Second},
-		}}}
+		}}
 		b.startByHand("db")
 		began := b.now()
-		data, err := wire.Marshal(as)
-		b.deliver(wire.AssignSubject(testHost), data, err) // fails at 0 s and 1 s, holds from 2 s on
+		b.sendAssignment(as) // fails at 0 s and 1 s, holds from 2 s on
 		for !b.ready("db") {
 			b.pass(50 * time.Millisecond)
 			if b.now()-began > 10*time.Second {
@@ -85,11 +84,9 @@ func TestWatchListIsReplaced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
 		b.bootJoined()
-		b.index++
-		data, err := wire.Marshal(wire.Assignment{Host: testHost, Inc: b.inc, Epoch: b.epoch, Index: b.index, Watch: []wire.Watched{
-			{Target: actions.Target{Workload: "api", Kind: "ocf", Unit: "x"}},
-		}})
-		b.deliver(wire.AssignSubject(testHost), data, err)
+		as := b.assignment(b.epoch)
+		as.Watch = []wire.Watched{{Target: actions.Target{Workload: "api", Kind: "ocf", Unit: "x"}}}
+		b.sendAssignment(as)
 		b.pass(2 * time.Second)
 		statuses := b.allStatuses()
 		diff(t, "workloads", statuses[len(statuses)-1].Workloads, []wire.WorkloadStatus{
@@ -104,12 +101,12 @@ func TestLooksAtOnceAreBounded(t *testing.T) {
 		slow := &slowToTell{Driver: b.drivers["memory"]}
 		b.drivers["memory"] = slow
 		b.boot()
-		as := wire.Assignment{Host: testHost, Inc: b.inc, Epoch: b.epoch, Index: b.index}
+		as := b.assignment(b.index + 1)
+		as.Watch = nil
 		for i := range 3 * maxLooks {
 			as.Watch = append(as.Watch, wire.Watched{Target: target(fmt.Sprintf("w%02d", i))})
 		}
-		data, err := wire.Marshal(as)
-		b.deliver(wire.AssignSubject(testHost), data, err)
+		b.sendAssignment(as)
 		b.pass(3500 * time.Millisecond) // a second for each row of looks
 		if err := b.stop(); err != nil {
 			t.Fatal(err)
@@ -152,7 +149,7 @@ func TestLookFromBeforeACommandIsVoid(t *testing.T) {
 	a := &Agent{looks: map[string]int{"memory": 1}, workloads: map[string]*workload{}}
 	w := a.workload("db")
 	w.turn, w.looking, w.soon = 2, true, false
-	a.note(sighting{name: "db", kind: "memory", turn: 1, status: actions.Status{Condition: actions.Stopped}})
+	a.note(sighting{name: "db", kind: "memory", turn: 1, sight: sight{status: actions.Status{Condition: actions.Stopped}, gone: true}})
 	if w.fresh || w.status.Condition != actions.Unknown || !w.soon || w.looking {
 		t.Errorf("workload after a void look: %+v", w)
 	}

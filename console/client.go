@@ -1,12 +1,7 @@
 package console
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -17,14 +12,17 @@ import (
 
 // Limits of the client.
 const (
-	dialTimeout   = 3 * time.Second
-	firstByte     = 25 * time.Second // longer than the server takes at most
-	maxAnswer     = 64 << 20
-	maxErrorShown = 200
+	dialTimeout = 3 * time.Second
+	firstByte   = 25 * time.Second // longer than the server takes at most
+	maxAnswer   = 64 << 20
+
+	defaultPatience = 2 * time.Second
+	maxErrorShown   = 200
 )
 
-// Client asks the monitors' API. It tries the servers in order: the next one when one cannot be reached or knows no leader.
-// A change that a server may have got is never sent to another one.
+// Client asks the monitors' API. It tries the servers in order: the next one when one cannot be reached or knows no leader,
+// and a read at the next one as well when one has not answered for a while. A change goes to one server at a time, one that
+// has just shown that it answers, and when that one may have got it to no other.
 type Client struct {
 	servers []string
 	options ClientOptions
@@ -35,6 +33,8 @@ type Client struct {
 type ClientOptions struct {
 	User  string // who asks; a claim
 	Stale bool   // let the first monitor that answers say what it last knew
+	// Patience is how long a server may take before the next one is asked as well; default 2 s.
+	Patience time.Duration
 }
 
 // NewClient makes a client of servers, each a base URL or host:port.
@@ -43,6 +43,9 @@ func NewClient(servers []string, options ClientOptions) *Client {
 		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		ResponseHeaderTimeout: firstByte, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute,
 	}}}
+	if c.options.Patience <= 0 {
+		c.options.Patience = defaultPatience
+	}
 	for _, server := range servers {
 		c.servers = append(c.servers, BaseURL(server))
 	}
@@ -144,128 +147,17 @@ func (c *Client) Confirm(ctx context.Context, host string, req ConfirmRequest) (
 	return post[Doc[Done]](ctx, c, "/v1/hosts/"+url.PathEscape(host)+"/confirm", req)
 }
 
-func get[T any](ctx context.Context, c *Client, path string) (T, error) {
-	return ask[T](ctx, c, http.MethodGet, c.staled(path), nil)
+// Release lets a quarantined host take workloads again.
+func (c *Client) Release(ctx context.Context, host, reason string) (Doc[Done], error) {
+	return post[Doc[Done]](ctx, c, "/v1/hosts/"+url.PathEscape(host)+"/release", ReasonRequest{reason})
 }
 
-func post[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
-	return ask[T](ctx, c, http.MethodPost, path, mustJSON(body))
+// Silence says that the silence of a host or workload is wanted for a while.
+func (c *Client) Silence(ctx context.Context, name string, req SilenceRequest) (Doc[Done], error) {
+	return post[Doc[Done]](ctx, c, "/v1/silences/"+url.PathEscape(name), req)
 }
 
-func (c *Client) staled(path string) string {
-	switch {
-	case !c.options.Stale:
-		return path
-	case strings.Contains(path, "?"):
-		return path + "&stale=1"
-	}
-	return path + "?stale=1"
-}
-
-// ask sends a request to the servers in order until one has an answer that counts.
-func ask[T any](ctx context.Context, c *Client, method, path string, body []byte) (T, error) {
-	var answer T
-	tried := attempts{}
-	for _, server := range c.servers {
-		text, err := c.exchange(ctx, method, server+path, body)
-		if err == nil {
-			if err := json.Unmarshal(text, &answer); err != nil {
-				return answer, fmt.Errorf("read the answer of %s: %w", server, err)
-			}
-			return answer, nil
-		}
-		if !tried.next(server, err) {
-			return answer, err
-		}
-	}
-	return answer, tried.failure()
-}
-
-// attempts collects why servers did not answer.
-type attempts struct {
-	noQuorum *APIError
-	failed   []Tried
-}
-
-// next notes an error and says whether the next server may be asked.
-func (a *attempts) next(server string, err error) bool {
-	e, ok := errors.AsType[*APIError](err)
-	switch {
-	case !ok || e.Code == CodeUnreachable:
-		a.failed = append(a.failed, Tried{server, plain(err)})
-	case e.Code == CodeNoQuorum:
-		a.noQuorum = e
-	default:
-		return false
-	}
-	return true
-}
-
-func (a *attempts) failure() error {
-	if a.noQuorum != nil {
-		return a.noQuorum
-	}
-	var reasons []string
-	for _, f := range a.failed {
-		reasons = append(reasons, f.Server+": "+f.Reason)
-	}
-	return &APIError{
-		Code: CodeUnreachable, Exit: ExitNoQuorum, Message: "no monitor answers; nothing was changed: " + strings.Join(reasons, "; "),
-		Hint: "name the monitors with --server or HOLTER_SERVER", Tried: a.failed,
-	}
-}
-
-// exchange sends one request to one server. The error is an *APIError, save when ctx ended a read.
-func (c *Client) exchange(ctx context.Context, method, address string, body []byte) ([]byte, error) {
-	response, err := c.send(ctx, method, address, body, nil)
-	if err != nil {
-		if method == http.MethodGet || neverSent(err) {
-			return nil, &APIError{Code: CodeUnreachable, Exit: ExitNoQuorum, Message: plain(err)}
-		}
-		return nil, outcomeUnknown("the connection broke or the time ran out: the result is unknown (" + plain(err) + ")")
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
-	switch {
-	case err != nil && method == http.MethodGet:
-		return nil, &APIError{Code: CodeUnreachable, Exit: ExitNoQuorum, Message: plain(err)}
-	case err != nil:
-		return nil, outcomeUnknown("the answer broke off: the result is unknown (" + plain(err) + ")")
-	case response.StatusCode == http.StatusOK:
-		return text, nil
-	}
-	return nil, answeredError(response.StatusCode, text)
-}
-
-func (c *Client) send(ctx context.Context, method, address string, body []byte, header http.Header) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
-	if err != nil {
-		return nil, err
-	}
-	if header != nil {
-		request.Header = header
-	}
-	if body != nil {
-		request.Header.Set("Content-Type", "application/json")
-	}
-	request.Header.Set(headerUser, c.options.User)
-	return c.http.Do(request)
-}
-
-// answeredError reads an error answer.
-func answeredError(status int, text []byte) error {
-	var answer errorBody
-	if err := json.Unmarshal(text, &answer); err == nil && answer.Error != nil {
-		return answer.Error
-	}
-	shown := strings.TrimSpace(string(text[:min(len(text), maxErrorShown)]))
-	return &APIError{Code: CodeInternal, Exit: ExitFailed, Message: fmt.Sprintf("not an answer of Holter: %d %s: %s", status, http.StatusText(status), shown)}
-}
-
-// plain is a network error without the URL before it.
-func plain(err error) string {
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		return e.Err.Error()
-	}
-	return err.Error()
+// EndSilence ends a wanted silence before its time.
+func (c *Client) EndSilence(ctx context.Context, name, reason string) (Doc[Done], error) {
+	return post[Doc[Done]](ctx, c, "/v1/silences/"+url.PathEscape(name)+"/end", ReasonRequest{reason})
 }

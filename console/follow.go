@@ -70,7 +70,7 @@ func (s *stopped) Error() string { return s.err.Error() }
 func (c *Client) followOne(ctx context.Context, server string, after uint64, f Follower) (uint64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	silence := time.AfterFunc(followSilence, cancel)
+	silence := time.AfterFunc(2*c.options.Patience, cancel)
 	defer silence.Stop()
 	header := http.Header{"Last-Event-Id": {strconv.FormatUint(after, 10)}, "Accept": {"text/event-stream"}}
 	response, err := c.send(ctx, http.MethodGet, server+"/v1/events?follow=1", nil, header)
@@ -82,6 +82,7 @@ func (c *Client) followOne(ctx context.Context, server string, after uint64, f F
 		text, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorShown<<4))
 		return after, answeredError(response.StatusCode, text)
 	}
+	silence.Reset(followSilence)
 	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, maxStreamLine)
 	kind := ""

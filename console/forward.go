@@ -49,7 +49,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, look Look) {
 func notForwarded(look Look, r *http.Request, err error) error {
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return &APIError{
-			Code: CodeTooLarge, Exit: ExitUsage, Message: "the request is too large; nothing was changed", status: http.StatusRequestEntityTooLarge,
+			Code: CodeTooLarge, Exit: ExitInvalid, Message: "the request is too large; nothing was changed", status: http.StatusRequestEntityTooLarge,
 		}
 	}
 	if r.Method == http.MethodGet || neverSent(err) {

@@ -71,8 +71,8 @@ func TestNoQuorum(t *testing.T) {
 	server := serve(t, follower(t, ""))
 	_, err := client(t, server.URL).Status(t.Context())
 	e := apiError(t, err)
-	if e.Code != console.CodeNoQuorum || e.Exit != console.ExitNoQuorum || e.Self != "mon-2" || e.Index != 15 || e.LeaderContactMs == nil || *e.LeaderContactMs != 3200 {
-		t.Errorf("status = %+v, want no_quorum, 7, mon-2, #15, 3200 ms", e)
+	if e.Code != console.CodeNoQuorum || e.Exit != console.ExitNoQuorum || e.Self != "mon-2" || e.Index != 18 || e.LeaderContactMs == nil || *e.LeaderContactMs != 3200 {
+		t.Errorf("status = %+v, want no_quorum, 7, mon-2, #18, 3200 ms", e)
 	}
 	if got, want := send(t, "POST", server.URL+"/v1/hosts/ams-1/confirm", `{"reason":"x"}`), (answered{503, "no_quorum", 7}); got != want {
 		t.Errorf("confirm = %+v, want %+v", got, want)
@@ -122,6 +122,14 @@ func TestClientTriesInOrder(t *testing.T) {
 		panic(http.ErrAbortHandler)
 	}))
 	defer other.Close()
+	fickle := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			_, _ = w.Write([]byte("{}"))
+			return
+		}
+		panic(http.ErrAbortHandler)
+	}))
+	defer fickle.Close()
 	m := consoletest.Shop()
 	c := client(t, gone.URL, serve(t, follower(t, "")).URL, serve(t, m).URL, other.URL)
 	status, err := c.Status(t.Context())
@@ -129,15 +137,54 @@ func TestClientTriesInOrder(t *testing.T) {
 		t.Errorf("status of %q, %v, %d asked after the answer; want mon-1's and nobody", status.Item.Self, err, asked)
 	}
 	// A change that the first server may have got is not sent to the second one.
-	_, err = client(t, other.URL, serve(t, m).URL).Disarm(t.Context(), "restart-elsewhere", "x")
+	_, err = client(t, fickle.URL, serve(t, m).URL).Disarm(t.Context(), "restart-elsewhere", "x")
 	if e := apiError(t, err); e.Code != console.CodeOutcomeUnknown {
 		t.Errorf("disarm = %+v, want outcome_unknown", e)
 	}
 	if plan, _ := m.Look().State.Plans.Get("restart-elsewhere"); !plan.Armed {
 		t.Error("the second server got the change as well")
 	}
+	// A server that does not answer at all cannot have got it.
+	if _, err = client(t, other.URL, serve(t, m).URL).Disarm(t.Context(), "restart-elsewhere", "x"); err != nil {
+		t.Errorf("disarm behind a server that does not answer = %v", err)
+	}
+	_, err = client(t, gone.URL, other.URL).Disarm(t.Context(), "restart-elsewhere", "x")
+	if e := apiError(t, err); e.Code != console.CodeUnreachable || len(e.Tried) != 2 {
+		t.Errorf("disarm without any server = %+v, want unreachable, both tried", e)
+	}
 	if _, err = client(t, gone.URL).Status(t.Context()); apiError(t, err).Code != console.CodeUnreachable || apiError(t, err).Exit != 7 {
 		t.Errorf("status = %v, want unreachable, 7", err)
+	}
+}
+
+// TestHungServer: a monitor that takes connections and never answers, as one that was stopped, holds nobody up.
+func TestHungServer(t *testing.T) {
+	release, writes := make(chan struct{}), make(chan string, 8)
+	hung := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet {
+			writes <- r.URL.Path
+		}
+		<-release
+	}))
+	defer hung.Close()
+	defer close(release)
+	m := consoletest.Shop()
+	c := console.NewClient([]string{hung.URL, serve(t, m).URL}, console.ClientOptions{User: "ada", Patience: 20 * time.Millisecond})
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second) // less than the 25 s that one server may take
+	defer cancel()
+	if status, err := c.Status(ctx); err != nil || status.Item.Self != "mon-1" {
+		t.Errorf("status of %q, %v; want mon-1's", status.Item.Self, err)
+	}
+	before := m.Look().State.Index
+	if _, err := c.Disarm(ctx, "restart-elsewhere", "x"); err != nil {
+		t.Errorf("disarm = %v", err)
+	}
+	if n := m.Look().State.Index - before; n != 1 || len(writes) != 0 {
+		t.Errorf("the change was made %d times and sent to the hung server %d times, want 1 and 0", n, len(writes))
+	}
+	if err := c.Follow(ctx, before, console.Follower{Event: func(console.EventItem) error { return errEnough }}); !errors.Is(err, errEnough) {
+		t.Errorf("Follow = %v, want an event of the second server", err)
 	}
 }
 
@@ -154,7 +201,7 @@ func TestServeStops(t *testing.T) {
 	following := make(chan error)
 	started := make(chan struct{}, 20)
 	go func() {
-		following <- c.Follow(t.Context(), 14, console.Follower{Event: func(console.EventItem) error {
+		following <- c.Follow(t.Context(), 17, console.Follower{Event: func(console.EventItem) error {
 			started <- struct{}{}
 			<-ctx.Done()
 			return context.Canceled

@@ -1,6 +1,8 @@
 package console
 
 import (
+	"time"
+
 	"github.com/holter-ha/holter/planner"
 	"github.com/holter-ha/holter/plans"
 )
@@ -14,17 +16,29 @@ const (
 	HostAlive     HostWord = "alive"     // it beats
 	HostSuspect   HostWord = "suspect"   // it is late
 	HostLost      HostWord = "lost"      // it is lost, and what it runs may still run
+	HostFencing   HostWord = "fencing"   // its power is being taken away
+	HostFenced    HostWord = "fenced"    // it was seen off
+	HostExpired   HostWord = "expired"   // it is lost, and its lease is over: it has stopped what it ran
 	HostConfirmed HostWord = "confirmed" // it is lost, and a person confirmed that it runs nothing
-	HostAssumed   HostWord = "assumed"   // it is lost, and is assumed to run nothing (unsafe demo)
+	HostSilent    HostWord = "silent"    // it is late or would be lost, but its silence is wanted
 	HostReturning HostWord = "returning" // it was lost and beats again, but has not joined again
 	HostUnknown   HostWord = "unknown"   // this monitor cannot judge it now
 )
 
-// The duty of a host, and the proof of one without any.
+// The duties of a host, and the proofs beside the kinds of evidence.
 const (
-	dutyInService = "in-service"
-	proofNone     = "none"
+	dutyInService   = "in-service"
+	dutyQuarantined = "quarantined"
+	proofNone       = "none"
+	proofFencing    = "fencing"
 )
+
+func duty(host planner.Host, at time.Time) string {
+	if host.Quarantined(at) {
+		return dutyQuarantined
+	}
+	return dutyInService
+}
 
 // heart is the first axis: what the log says, where it has spoken, else what this monitor hears.
 func heart(host planner.Host, heard planner.HostPicture) planner.Heart {
@@ -46,14 +60,17 @@ func heart(host planner.Host, heard planner.HostPicture) planner.Heart {
 
 // proof is the third axis: how it is known that a lost host runs nothing.
 func proof(host planner.Host) string {
+	if host.Fence.Open() {
+		return proofFencing
+	}
 	if host.Phase != planner.Expired || host.Evidence == nil {
 		return proofNone
 	}
 	return string(host.Evidence.Kind)
 }
 
-// word is the one word for the axes of a host.
-func word(host planner.Host, heart planner.Heart) HostWord {
+// word is the one word for the axes of a host at a moment of log time.
+func word(host planner.Host, heart planner.Heart, at time.Time) HostWord {
 	switch host.Phase {
 	case planner.Unseen:
 		return HostUnseen
@@ -65,6 +82,9 @@ func word(host planner.Host, heart planner.Heart) HostWord {
 	case planner.HeartAlive:
 		return HostAlive
 	case planner.HeartSuspect, planner.HeartLost:
+		if host.Silence.Holds(at) {
+			return HostSilent
+		}
 		return HostSuspect
 	case planner.HeartUnseen, planner.HeartUnknown:
 	}
@@ -73,12 +93,19 @@ func word(host planner.Host, heart planner.Heart) HostWord {
 
 func lostWord(host planner.Host, heart planner.Heart) HostWord {
 	switch {
+	case host.Fence.Open():
+		return HostFencing
 	case heart == planner.HeartAlive:
 		return HostReturning
 	case host.Phase == planner.Revoking || host.Evidence == nil:
 		return HostLost
-	case host.Evidence.Kind == planner.Assumed:
-		return HostAssumed
+	}
+	switch host.Evidence.Kind {
+	case planner.Fenced:
+		return HostFenced
+	case planner.LeaseExpired:
+		return HostExpired
+	case planner.Confirmed, planner.Stopped:
 	}
 	return HostConfirmed
 }
@@ -102,14 +129,12 @@ func hostItem(look Look, name string, host planner.Host, placed []PlacedItem) Ho
 	h := heart(host, heard)
 	item := HostItem{
 		Name: name, Site: spec.Site, Address: spec.Address, Labels: spec.Labels,
-		Word: word(host, h), Heart: string(h), Duty: dutyInService, Proof: proof(host),
+		Word: word(host, h, look.Now), Heart: string(h), Duty: duty(host, look.Now), Proof: proof(host),
 		AgeMs: ageMs(heard.Age), LostAfterMs: heard.LostAfter.Milliseconds(), LostBy: some(heard.LostBy),
 		Epoch: host.Epoch, Version: host.Version, Since: Time{host.Since}, Workloads: some(placed),
 	}
-	if host.Evidence != nil {
-		e := host.Evidence
-		item.Evidence = &EvidenceItem{Kind: string(e.Kind), Index: e.Index, At: Time{e.At}, By: e.By, Reason: e.Reason}
-	}
+	item.Evidence = evidenceItem(host.Evidence)
+	item.addSafety(look, host, spec, heard)
 	return item
 }
 
@@ -118,11 +143,11 @@ func placedItems(look Look) map[string][]PlacedItem {
 	placed := map[string][]PlacedItem{}
 	for _, w := range workloadItems(look) {
 		if w.Owner != "" {
-			placed[w.Owner] = append(placed[w.Owner], PlacedItem{w.Name, w.Word})
+			placed[w.Owner] = append(placed[w.Owner], PlacedItem{w.Name, w.Word, w.Exclusive})
 		}
 		for _, host := range runsOn(w) {
 			if host != w.Owner {
-				placed[host] = append(placed[host], PlacedItem{w.Name, w.Word})
+				placed[host] = append(placed[host], PlacedItem{w.Name, w.Word, w.Exclusive})
 			}
 		}
 	}

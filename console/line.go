@@ -38,25 +38,28 @@ func Line(l planner.Logged) EventLine {
 		line.ofRun(l)
 	case planner.ClusterFormed:
 		line.Subject, line.Text = "cluster", short(event.Cluster)
-		if event.UnsafeDemo {
-			line.Text += ", unsafe demo: lost hosts are assumed to run nothing"
-		}
+	case planner.MonitorsChanged:
+		line.Subject, line.Text = "cluster", "leases are renewed by "+strings.Join(event.Monitors, " ")+" from now on"
 	case planner.FilesApplied:
 		line.Subject, line.Text = "files", fmt.Sprintf("revision #%d, nothing was started", l.Index)
 	case planner.PlanArmed:
 		line.Subject, line.Text = event.Plan, "starts by itself from now on"
 	case planner.PlanDisarmed:
 		line.Subject, line.Text = event.Plan, "does not start by itself any more"
-	case planner.HostJoined:
-		line.Subject, line.Text = event.Host, joined(event)
-	case planner.HostLost:
-		line.Subject, line.Text = event.Host, lost(event)
-	case planner.HostReinstated:
-		line.Subject, line.Text = event.Host, fmt.Sprintf("is heard again, nothing was moved: #%d is taken back", event.Revocation)
-	case planner.HostExpired:
-		line.Subject, line.Text = event.Host, "runs nothing any more, evidence: "+string(event.Evidence)
 	case planner.WorkloadAdopted:
 		line.Subject, line.Text = event.Workload, "was found running on "+event.Host+" and is adopted there"
+	case planner.WorkloadSeenTwice:
+		line.Subject, line.Text = event.Workload, "runs on "+strings.Join(event.Hosts, " and ")+" at once: nothing of it is granted"
+	case planner.WorkloadSeenOnce:
+		line.Subject, line.Text = event.Workload, "does not run twice any more"
+	case planner.FencesTested:
+		line.Subject, line.Text = "fence", tested(event)
+	case planner.SilenceWanted:
+		line.Subject, line.Text = event.Host+event.Workload, "may be silent until "+moment(event.Until, e.At)
+	case planner.SilenceEnded:
+		line.Subject, line.Text = event.Host+event.Workload, "may not be silent any more"
+	default:
+		line.ofHost(e.Event)
 	}
 	if isPerson(e.By) {
 		line.Text += ", by " + e.By
@@ -65,6 +68,60 @@ func Line(l planner.Logged) EventLine {
 		line.Text += fmt.Sprintf(": %q", e.Reason)
 	}
 	return line
+}
+
+// ofHost renders what happens to a host.
+func (line *EventLine) ofHost(e planner.Event) {
+	switch event := e.(type) {
+	case planner.JoinOffered:
+		line.Subject, line.Text = event.Host, fmt.Sprintf("its agent %016x may join", event.Inc)
+	case planner.HostJoined:
+		line.Subject, line.Text = event.Host, joined(event)
+	case planner.HostLost:
+		line.Subject, line.Text = event.Host, lost(event)
+	case planner.LeaseConfirmed:
+		line.Subject, line.Text = event.Host, "holds its lease by the monitors in force"
+	case planner.HostRevoked:
+		line.Subject, line.Text = event.Host, fmt.Sprintf("has no authority any more under #%d", event.Epoch)
+	case planner.HostReinstated:
+		line.Subject, line.Text = event.Host, fmt.Sprintf("is heard again, nothing was moved: #%d is taken back", event.Revocation)
+	case planner.HostExpired:
+		line.Subject, line.Text = event.Host, "runs nothing any more, evidence: "+string(event.Evidence)
+	case planner.HostReleased:
+		line.Subject, line.Text = event.Host, "takes workloads again"
+	case planner.FenceStarted:
+		line.Subject, line.Text = event.Host, fmt.Sprintf("is being fenced by %s, attempt %d, within %s", event.Monitor, event.Attempt, Duration(event.Within))
+	case planner.FenceFinished:
+		line.Subject, line.Text, line.Outcome = event.Host, fencedLine(event), string(event.Outcome)
+	}
+}
+
+func fencedLine(e planner.FenceFinished) string {
+	switch e.Outcome {
+	case wire.Done:
+		return fmt.Sprintf("was seen off by %s through %s in %s, attempt %d", e.Monitor, e.Device, Duration(e.Took), e.Attempt)
+	case wire.Unknown:
+		return fmt.Sprintf("nobody knows whether %s fenced it, attempt %d", e.Monitor, e.Attempt)
+	case wire.Failed:
+	}
+	return fmt.Sprintf("was not fenced by %s, attempt %d: %s", e.Monitor, e.Attempt, e.Outcome)
+}
+
+func tested(e planner.FencesTested) string {
+	var failed []string
+	for _, test := range e.Tests {
+		if !test.OK {
+			failed = append(failed, fmt.Sprintf("%s of %s (%s)", test.Device, test.Host, test.Reason))
+		}
+	}
+	count := fmt.Sprintf("%d devices tested", len(e.Tests))
+	if len(e.Tests) == 1 {
+		count = "1 device tested"
+	}
+	if len(failed) > 0 {
+		return count + ", these do not answer: " + strings.Join(failed, ", ")
+	}
+	return count + ", all answer"
 }
 
 // ofRun renders the events of runs and their steps.
@@ -126,6 +183,8 @@ func started(e planner.RunStarted) string {
 		text = fmt.Sprintf("%s@%d", e.Plan, e.PlanRev)
 	case planner.RunStart, planner.RunStop:
 		text = string(e.Kind)
+	case planner.RunFence:
+		text = "fence"
 	case planner.RunHomeless:
 		text = "workloads that should run, where they were last"
 	}
@@ -149,7 +208,20 @@ func attempted(e planner.StepStarted) string {
 	if e.Within > 0 {
 		text += ", within " + Duration(e.Within)
 	}
+	if by := evidenceIn(e.Why); by != "" {
+		text += "; evidence: " + by
+	}
 	return text
+}
+
+// evidenceIn is the evidence among the inputs of a start.
+func evidenceIn(why []planner.Input) string {
+	for _, in := range why {
+		if in.Name == planner.InputEvidence {
+			return in.Value
+		}
+	}
+	return ""
 }
 
 func finished(e planner.StepFinished, reason string) string {

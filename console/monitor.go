@@ -22,6 +22,7 @@ type Monitor interface {
 type Look struct {
 	Self    string
 	State   *planner.State
+	Now     time.Time // log time
 	Picture *planner.Picture
 	// Leader is the name of the leading monitor, empty when none is known; LeaderAPI is the base URL of its API.
 	Leader    string

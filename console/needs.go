@@ -12,52 +12,13 @@ import (
 func needs(look Look, st Status) []Need {
 	list := []Need{}
 	list = append(list, needsOfHosts(look)...)
+	list = append(list, needsOfPlans(look)...)
 	list = append(list, needsOfWorkloads(look)...)
 	list = append(list, needsOfRuns(st.Runs)...)
 	list = append(list, needsOfMonitors(look, st)...)
 	rank := map[Level]int{LevelCritical: 0, LevelPaused: 1, LevelWarning: 2}
 	slices.SortStableFunc(list, func(a, b Need) int { return rank[a.Level] - rank[b.Level] })
 	return list
-}
-
-// needsOfHosts names the lost hosts without evidence, and the hosts that beat and are in no inventory.
-func needsOfHosts(look Look) []Need {
-	var list []Need
-	for _, host := range hostItems(look) {
-		if host.Word != HostLost {
-			continue
-		}
-		need := Need{Level: LevelWarning, About: host.Name, Text: fmt.Sprintf("%s is lost since %s and runs nothing of Holter's", host.Name, clock(host.Since.Time))}
-		if waiting := waitingOn(host); len(waiting) > 0 {
-			need.Level = LevelCritical
-			need.Text = fmt.Sprintf("%s is lost since %s and nobody knows whether it still runs %s: %s until it returns, or a person confirms that it is off",
-				host.Name, clock(host.Since.Time), strings.Join(waiting, " "), theyWait(len(waiting)))
-			need.Command = fmt.Sprintf("holter fence confirm %s --reason …", host.Name)
-		}
-		list = append(list, need)
-	}
-	for _, name := range look.Picture.Strangers {
-		list = append(list, Need{Level: LevelWarning, About: name, Text: name + " beats and is in no inventory", Command: "holter apply -f INVENTORY"})
-	}
-	return list
-}
-
-func theyWait(n int) string {
-	if n == 1 {
-		return "it waits"
-	}
-	return "they wait"
-}
-
-// waitingOn lists the workloads that cannot start elsewhere before there is evidence of the host.
-func waitingOn(host HostItem) []string {
-	var names []string
-	for _, w := range host.Workloads {
-		if w.Word == WorkloadLost {
-			names = append(names, w.Name)
-		}
-	}
-	return names
 }
 
 // needsOfWorkloads names the workloads that run twice, and those that should run and do not, unless a run is at it.
@@ -67,12 +28,13 @@ func needsOfWorkloads(look Look) []Need {
 		if w.Word == WorkloadTwice {
 			list = append(list, Need{
 				Level: LevelCritical, About: w.Name,
-				Text:    fmt.Sprintf("%s is exclusive and runs on %s at once; Holter grants nothing until one of them is stopped by hand", w.Name, strings.Join(runsOn(w), " and ")),
+				Text:    fmt.Sprintf("%s is exclusive and runs on %s at once; nothing of it is granted until one of them is stopped by hand", w.Name, strings.Join(twiceOn(w), " and ")),
 				Command: "holter workloads " + w.Name,
 			})
 			continue
 		}
-		if w.Wanted != string(planner.WantedRunning) || w.Run != "" {
+		list = append(list, needsOfAutostart(w)...)
+		if w.Wanted != string(planner.WantedRunning) || w.Run != "" || masked(look, w) {
 			continue
 		}
 		need := Need{Level: LevelCritical, About: w.Name, Command: "holter start " + w.Name}
@@ -93,6 +55,44 @@ func needsOfWorkloads(look Look) []Need {
 		list = append(list, need)
 	}
 	return list
+}
+
+// alarming says that a workload that should run does not, or that nobody can tell.
+func alarming(w WorkloadItem) bool {
+	if w.Wanted != string(planner.WantedRunning) {
+		return false
+	}
+	switch w.Word {
+	case WorkloadHomeless, WorkloadDown, WorkloadUnready, WorkloadStarting, WorkloadLost, WorkloadUnknown:
+		return true
+	case WorkloadReady, WorkloadStopping, WorkloadStopped, WorkloadFound, WorkloadTwice, WorkloadIdle:
+	}
+	return false
+}
+
+// twiceOn lists the hosts that an exclusive workload runs on at once: as the log has it, or as it is heard already.
+func twiceOn(w WorkloadItem) []string {
+	hosts := slices.Concat(w.Twice, runsOn(w))
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
+// needsOfAutostart names the hosts where a workload of Holter's would start by itself at boot: after a power cut it could run
+// twice.
+func needsOfAutostart(w WorkloadItem) []Need {
+	var hosts []string
+	for _, r := range w.Reports {
+		if r.Autostart && w.Exclusive && w.Wanted != "" {
+			hosts = append(hosts, r.Host)
+		}
+	}
+	if len(hosts) == 0 {
+		return nil
+	}
+	return []Need{{
+		Level: LevelWarning, About: w.Name, Command: "holter workloads " + w.Name,
+		Text: fmt.Sprintf("%s (%s %s) starts by itself at boot on %s, and may then run twice: switch that off there", w.Name, w.Kind, w.Unit, strings.Join(hosts, " ")),
+	}}
 }
 
 func needsOfRuns(runs []RunItem) []Need {
@@ -121,12 +121,6 @@ func needsOfMonitors(look Look, st Status) []Need {
 		case !m.Able && m.Why != "":
 			list = append(list, Need{Level: LevelWarning, About: m.Name, Text: fmt.Sprintf("monitor %s cannot judge hosts: %s", m.Name, m.Why)})
 		}
-	}
-	if look.State.UnsafeDemo {
-		list = append(list, Need{
-			Level: LevelWarning, About: "unsafe_demo",
-			Text: "this is a demo cluster: a lost host is assumed to run nothing, so a workload may run twice; never use it for real ones",
-		})
 	}
 	if look.State.Inventory == nil {
 		list = append(list, Need{Level: LevelWarning, About: "inventory", Text: "there is no inventory yet", Command: "holter apply -f FILE"})

@@ -38,16 +38,17 @@ const (
 	StartWorkloads = "start"
 	StopWorkloads  = "stop"
 	StartPlan      = "plan"
+	FenceHost      = "fence"
 )
 
 // RunRequest asks for a run.
 type RunRequest struct {
-	Kind      string   `json:"kind"`                // start, stop or plan
+	Kind      string   `json:"kind"`                // start, stop, plan or fence
 	Workloads []string `json:"workloads,omitempty"` // start, stop
 	All       bool     `json:"all,omitempty"`       // start, stop: every workload
 	With      bool     `json:"with,omitempty"`      // start: their providers as well; stop: their dependents
 	Plan      string   `json:"plan,omitempty"`      // plan
-	Hosts     []string `json:"hosts,omitempty"`     // plan: in place of the trigger's
+	Hosts     []string `json:"hosts,omitempty"`     // plan: in place of the trigger's; fence: the one host
 	Reason    string   `json:"reason,omitempty"`
 }
 
@@ -81,6 +82,12 @@ type ConfirmRequest struct {
 	Reason string `json:"reason"`
 	// Epoch is the host epoch that the person has seen; when the host has another one nothing is confirmed. 0: any.
 	Epoch uint64 `json:"host_epoch,omitempty"`
+}
+
+// SilenceRequest asks that the silence of a host or workload be no loss and no alarm until it ends by itself.
+type SilenceRequest struct {
+	Reason string `json:"reason"`
+	ForMs  int64  `json:"forMs"` // from now on
 }
 
 // Done says that something was done.

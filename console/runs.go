@@ -42,7 +42,7 @@ func runItem(s *planner.State, run *planner.Run) RunItem {
 	for i := range run.Steps {
 		step := &run.Steps[i]
 		states[step.ID] = step.State
-		item.Steps = append(item.Steps, stepItem(run, step, states))
+		item.Steps = append(item.Steps, stepItem(s, run, step, states))
 		if step.State != planner.StatePending && step.State != planner.StateStarted {
 			item.Finished++
 		}
@@ -71,11 +71,11 @@ func exitOf(run *planner.Run) Exit {
 }
 
 // stepItem is one step; states holds those of the steps before it.
-func stepItem(run *planner.Run, step *planner.Step, states map[string]planner.StepState) StepItem {
+func stepItem(s *planner.State, run *planner.Run, step *planner.Step, states map[string]planner.StepState) StepItem {
 	item := StepItem{
 		ID: step.ID, Step: step.Plan, Kind: string(step.Kind), Workload: step.Workload, Host: step.Host, State: string(step.State),
 		Attempt: step.Attempt, After: some(step.After), Begun: Time{step.Begun}, Ended: Time{step.Ended},
-		Outcome: string(step.Outcome), Already: step.Already, Reason: step.Reason, WaitsFor: []string{},
+		Outcome: string(step.Outcome), Already: step.Already, Reason: step.Reason, WaitsFor: []string{}, Evidence: evidenceOf(s, step),
 	}
 	if !step.Begun.IsZero() && step.Ended.After(step.Begun) {
 		item.TookMs = step.Ended.Sub(step.Begun).Milliseconds()
@@ -93,6 +93,21 @@ func stepItem(run *planner.Run, step *planner.Step, states map[string]planner.St
 		}
 	}
 	return item
+}
+
+// evidenceOf is what the start of a workload that had been on another host stands on, as long as that event is kept.
+func evidenceOf(s *planner.State, step *planner.Step) string {
+	logged, _ := s.Logged(step.Token)
+	started, _ := logged.Entry.Event.(planner.StepStarted)
+	return evidenceIn(started.Why)
+}
+
+// moment is a moment to come within a text: with its date when that is another one's.
+func moment(t, now time.Time) string {
+	if t.UTC().Format(time.DateOnly) == now.UTC().Format(time.DateOnly) {
+		return clock(t)
+	}
+	return t.UTC().Format("2006-01-02 15:04:05Z")
 }
 
 // clock is a moment within a text.

@@ -90,6 +90,9 @@ func (s *Server) mux() *http.ServeMux {
 	mux.HandleFunc("POST /v1/runs/{id}/{verb}", s.change(s.postStep))
 	mux.HandleFunc("POST /v1/plans/{name}/{verb}", s.change(s.postArm))
 	mux.HandleFunc("POST /v1/hosts/{name}/confirm", s.change(s.postConfirm))
+	mux.HandleFunc("POST /v1/hosts/{name}/release", s.change(s.postRelease))
+	mux.HandleFunc("POST /v1/silences/{name}", s.change(s.postSilence))
+	mux.HandleFunc("POST /v1/silences/{name}/end", s.change(s.postSilenceEnd))
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, s.monitor.Look(), noSuch("way of the API", r.Method+" "+r.URL.Path, ""))
 	})
@@ -149,7 +152,7 @@ func read(r *http.Request, into any) error {
 	err := decoder.Decode(into)
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return &APIError{
-			Code: CodeTooLarge, Exit: ExitUsage, Message: fmt.Sprintf("the request is larger than %d MiB; nothing was changed", maxBody>>20),
+			Code: CodeTooLarge, Exit: ExitInvalid, Message: fmt.Sprintf("the request is larger than %d MiB; nothing was changed", maxBody>>20),
 			status: http.StatusRequestEntityTooLarge,
 		}
 	}

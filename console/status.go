@@ -17,7 +17,7 @@ func status(look Look) Status {
 		Cluster: inventory(look).Cluster.Name, ClusterID: s.Cluster, Self: look.Self, Leader: look.Leader, Term: look.Term,
 		LeaderContactMs: ageMs(look.LeaderContact), Monitors: monitorItems(look), Revision: s.Revision,
 		Armed: []string{}, Disarmed: []string{}, Sites: siteItems(look), Runs: runItems(look, true),
-		UnsafeDemo: s.UnsafeDemo, Version: look.Version,
+		Version: look.Version,
 	}
 	for name, plan := range s.Plans.All() {
 		if plan.Armed {
@@ -26,7 +26,7 @@ func status(look Look) Status {
 			st.Disarmed = append(st.Disarmed, name)
 		}
 	}
-	st.Needs = needs(look, st)
+	st.Needs, st.Silences = needs(look, st), wantedItems(look)
 	return st
 }
 
@@ -74,15 +74,15 @@ func siteItems(look Look) []SiteItem {
 			site.Alive++
 		case HostSuspect:
 			site.Suspect++
-		case HostLost, HostConfirmed, HostAssumed:
+		case HostLost, HostFencing, HostFenced, HostExpired, HostConfirmed:
 			site.Lost++
-		case HostUnseen, HostReturning, HostUnknown:
+		case HostUnseen, HostReturning, HostUnknown, HostSilent:
 			site.Unknown++
 		}
 	}
 	for _, w := range workloadItems(look) {
 		site := siteOf[cmp.Or(w.Owner, w.Last)]
-		if site == nil || w.Wanted != string(planner.WantedRunning) {
+		if site == nil || w.Wanted != string(planner.WantedRunning) || w.Word != WorkloadReady && masked(look, w) {
 			continue
 		}
 		site.Wanted++

@@ -25,16 +25,16 @@ func TestFollow(t *testing.T) {
 	m := consoletest.Shop()
 	first, second := serve(t, m), serve(t, m)
 	var got []uint64
-	err := client(t, first.URL, second.URL).Follow(t.Context(), 10, console.Follower{Event: func(e console.EventItem) error {
+	err := client(t, first.URL, second.URL).Follow(t.Context(), 13, console.Follower{Event: func(e console.EventItem) error {
 		got = append(got, e.Index)
 		switch e.Index {
-		case 15:
+		case 18:
 			first.CloseClientConnections()
 			first.Config.Handler = http.NotFoundHandler()
 			m.Must(planner.PlanDisarmed{Plan: "restart-elsewhere"})
-		case 16:
+		case 19:
 			m.Must(planner.PlanArmed{Plan: "restart-elsewhere"})
-		case 17:
+		case 20:
 			return errEnough
 		}
 		return nil
@@ -42,14 +42,14 @@ func TestFollow(t *testing.T) {
 	if !errors.Is(err, errEnough) {
 		t.Errorf("Follow = %v, want the follower's own error", err)
 	}
-	if diff := cmp.Diff([]uint64{11, 12, 13, 14, 15, 16, 17}, got); diff != "" {
+	if diff := cmp.Diff([]uint64{14, 15, 16, 17, 18, 19, 20}, got); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
 }
 
 func TestFollowEndsWithContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	err := client(t, serve(t, consoletest.Shop()).URL).Follow(ctx, 14, console.Follower{Event: func(console.EventItem) error {
+	err := client(t, serve(t, consoletest.Shop()).URL).Follow(ctx, 17, console.Follower{Event: func(console.EventItem) error {
 		cancel()
 		return nil
 	}})
@@ -62,10 +62,10 @@ func TestFollowEndsWithContext(t *testing.T) {
 func TestStreamText(t *testing.T) {
 	m := consoletest.Shop()
 	synctest.Test(t, func(t *testing.T) {
-		m.Change(nil, func(look *console.Look) { // as if the first 13 events had been forgotten
+		m.Change(nil, func(look *console.Look) { // as if the first 16 events had been forgotten
 			state := *look.State
 			for key, logged := range state.Events.All() {
-				if logged.Index < 14 {
+				if logged.Index < 17 {
 					state.Events = state.Events.Without(key)
 				}
 			}
@@ -84,8 +84,8 @@ func TestStreamText(t *testing.T) {
 			}
 		}
 		want := []string{
-			"event gap", `data {"after":9,"oldest":14}`, " ",
-			"id 14", "event event", " ", "id 15", "event event", " ", " ping", " ",
+			"event gap", `data {"after":9,"oldest":17}`, " ",
+			"id 17", "event event", " ", "id 18", "event event", " ", " ping", " ",
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("stream (-want +got):\n%s", diff)

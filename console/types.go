@@ -54,9 +54,9 @@ type Status struct {
 	Armed           []string      `json:"armed"`    // plans
 	Disarmed        []string      `json:"disarmed"`
 	Sites           []SiteItem    `json:"sites"`
-	Needs           []Need        `json:"needs"` // what needs a person, worst first
-	Runs            []RunItem     `json:"runs"`  // the open ones, oldest first
-	UnsafeDemo      bool          `json:"unsafeDemo"`
+	Needs           []Need        `json:"needs"`    // what needs a person, worst first
+	Silences        []WantedItem  `json:"silences"` // the silences that are wanted now, hosts first
+	Runs            []RunItem     `json:"runs"`     // the open ones, oldest first
 	Version         string        `json:"version"`
 }
 
@@ -80,8 +80,9 @@ type SiteItem struct {
 	Alive   int    `json:"alive"`
 	Suspect int    `json:"suspect"`
 	Lost    int    `json:"lost"`    // lost, and those of them with evidence
-	Unknown int    `json:"unknown"` // unseen, unknown, returning
-	// Wanted counts the workloads that should run here: owned by a host of this site, or, homeless, last on one.
+	Unknown int    `json:"unknown"` // unseen, unknown, returning, silent as wanted
+	// Wanted counts the workloads that should run here: owned by a host of this site, or, homeless, last on one; but for
+	// those whose silence is wanted.
 	Wanted  int `json:"wanted"`
 	Running int `json:"running"` // how many of them do
 }
@@ -121,12 +122,72 @@ type HostItem struct {
 	Version     string            `json:"version,omitempty"`
 	Since       Time              `json:"since,omitzero"` // of its phase in the log
 	Evidence    *EvidenceItem     `json:"evidence,omitempty"`
+	Lease       LeaseItem         `json:"lease"`
+	Fence       []DeviceItem      `json:"fence"`             // its fence devices, in the order in which they are tried
+	Fencing     *FencingItem      `json:"fencing,omitempty"` // the newest attempt
+	Twin        string            `json:"twin,omitempty"`    // incarnation of a second agent of this name that beats
+	Silence     *SilenceItem      `json:"silence,omitempty"` // its silence is wanted
+	HeldBack    bool              `json:"heldBack"`          // it would be lost if its silence were not wanted
+	Quarantine  Time              `json:"quarantineUntil,omitzero"`
+	Losses      int               `json:"losses,omitempty"`     // within the last hour
+	Damped      Time              `json:"dampedUntil,omitzero"` // lost again: no plan starts by itself for it before
 	Workloads   []PlacedItem      `json:"workloads"`
 }
 
-// EvidenceItem is how it is known that a lost host runs nothing.
+// LeaseItem is the lease of a host: its terms, and how it stands.
+type LeaseItem struct {
+	SelfFence   string `json:"selfFence"`  // none, guard, watchdog
+	TakeoverMs  int64  `json:"takeoverMs"` // after the last renewal, a silent host runs nothing any more; 0: that proves nothing
+	Sum         string `json:"sum,omitempty"`
+	Held        bool   `json:"held"`
+	LeftMs      int64  `json:"leftMs"` // until its end; negative: since
+	Why         string `json:"why,omitempty"`
+	Fenced      int    `json:"fencedItself,omitempty"` // how often this agent stopped what is exclusive because the lease ended
+	FencedAgoMs int64  `json:"fencedAgoMs,omitempty"`  // how long ago the last time was
+	OverBy      Time   `json:"overBy,omitzero"`        // of a lost host: by then its lease is over
+	Pending     bool   `json:"pending,omitempty"`      // the inventory has other terms: they count from the next join on
+}
+
+// DeviceItem is a fence device of a host with its last test.
+type DeviceItem struct {
+	Name   string `json:"name"`
+	Agent  string `json:"agent"`
+	Level  int    `json:"level"` // from 1; all devices of one must confirm
+	Tested Time   `json:"tested,omitzero"`
+	OK     bool   `json:"ok"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// FencingItem is an attempt to fence a host.
+type FencingItem struct {
+	Attempt int    `json:"attempt"`
+	Monitor string `json:"monitor"`
+	Begun   Time   `json:"begun"`
+	Ended   Time   `json:"ended,omitzero"`
+	Outcome string `json:"outcome,omitempty"` // done, failed, unknown; empty while it is under way
+	Device  string `json:"device,omitempty"`
+	Reason  string `json:"reason,omitempty"`
+}
+
+// SilenceItem is a silence that is wanted.
+type SilenceItem struct {
+	Until  Time   `json:"until"`
+	By     string `json:"by"`
+	Reason string `json:"reason"`
+}
+
+// WantedItem is a wanted silence with what it is about.
+type WantedItem struct {
+	Name     string `json:"name"`
+	Kind     string `json:"kind"`               // host, workload
+	HeldBack string `json:"heldBack,omitempty"` // what would be an alarm if the silence were not wanted
+	SilenceItem
+}
+
+// EvidenceItem is how it is known that something runs no more on a host.
 type EvidenceItem struct {
-	Kind   string `json:"kind"`
+	Kind   string `json:"kind"` // stopped, fenced, lease-expired, confirmed
+	Host   string `json:"host"`
 	Index  uint64 `json:"index"`
 	At     Time   `json:"at"`
 	By     string `json:"by"`
@@ -135,8 +196,9 @@ type EvidenceItem struct {
 
 // PlacedItem is a workload on a host.
 type PlacedItem struct {
-	Name string       `json:"name"`
-	Word WorkloadWord `json:"word"`
+	Name      string       `json:"name"`
+	Word      WorkloadWord `json:"word"`
+	Exclusive bool         `json:"exclusive"`
 }
 
 // WorkloadItem is one workload.
@@ -150,10 +212,14 @@ type WorkloadItem struct {
 	Owner     string       `json:"owner,omitempty"`
 	Last      string       `json:"last,omitempty"`
 	Token     uint64       `json:"token,omitempty"`
-	Run       string       `json:"runId,omitempty"` // the open run that claims it
-	Hosts     []string     `json:"hosts"`           // where it may run, most preferred first
-	After     []string     `json:"after"`           // its providers
-	Reports   []ReportItem `json:"reports"`         // what agents say of it
+	// Freed is the evidence by which its last owner lost it.
+	Freed   *EvidenceItem `json:"freed,omitempty"`
+	Twice   []string      `json:"twice,omitempty"`   // hosts that it was seen running on at once
+	Silence *SilenceItem  `json:"silence,omitempty"` // its silence is wanted
+	Run     string        `json:"runId,omitempty"`   // the open run that claims it
+	Hosts   []string      `json:"hosts"`             // where it may run, most preferred first
+	After   []string      `json:"after"`             // its providers
+	Reports []ReportItem  `json:"reports"`           // what agents say of it
 }
 
 // ReportItem is what one host's agent says of a workload.
@@ -221,6 +287,8 @@ type StepItem struct {
 	Reason   string   `json:"reason,omitempty"`
 	NotYet   Time     `json:"notYet,omitzero"` // of a pending step: its next attempt begins no earlier
 	WaitsFor []string `json:"waitsFor"`        // of a pending step: the steps before it
+	// Evidence is that by which the workload had left another host before it was started on this one.
+	Evidence string `json:"evidence,omitempty"`
 }
 
 // EventItem is one event of the log: its line for people, and the event itself as the log holds it.

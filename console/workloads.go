@@ -24,7 +24,7 @@ const (
 	WorkloadHomeless WorkloadWord = "homeless" // it should run and has no host
 	WorkloadStopped  WorkloadWord = "stopped"  // it should not run
 	WorkloadFound    WorkloadWord = "found"    // it runs, but Holter did not start it
-	WorkloadTwice    WorkloadWord = "twice"    // it is exclusive and runs on two hosts
+	WorkloadTwice    WorkloadWord = "twice"    // it is exclusive and runs on two hosts, or did until a moment ago
 	WorkloadIdle     WorkloadWord = "idle"     // Holter never had it, and it does not run
 )
 
@@ -46,6 +46,7 @@ func workloadItem(look Look, name string, w planner.Workload) WorkloadItem {
 		Name: name, Kind: spec.Kind, Unit: spec.Unit, Exclusive: spec.Exclusive,
 		Wanted: string(w.Wanted), Owner: w.Owner, Last: w.Last, Token: w.Token,
 		Hosts: some(spec.Hosts), After: []string{}, Reports: []ReportItem{},
+		Freed: evidenceItem(w.Freed), Twice: w.Twice, Silence: silenceItem(look, w.Silence),
 	}
 	if w.Run != 0 {
 		item.Run = planner.RunID(w.Run)
@@ -77,7 +78,7 @@ func down(look Look) []string {
 // workloadWord is the one word for a workload.
 func workloadWord(look Look, w planner.Workload, item WorkloadItem) WorkloadWord {
 	switch runsOn := runsOn(item); {
-	case item.Exclusive && len(runsOn) > 1:
+	case item.Exclusive && (len(runsOn) > 1 || len(w.Twice) > 0):
 		return WorkloadTwice
 	case w.Owner != "":
 		return ownedWord(look, w, item)
@@ -95,6 +96,9 @@ func ownedWord(look Look, w planner.Workload, item WorkloadItem) WorkloadWord {
 	owner, _ := look.State.Hosts.Get(w.Owner)
 	if owner.Phase != planner.Active {
 		return WorkloadLost
+	}
+	if heldBack(owner, look.Picture.Hosts[w.Owner], look.Now) {
+		return WorkloadUnknown // its last word is old
 	}
 	if w.Stopping {
 		return WorkloadStopping

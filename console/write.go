@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/holter-ha/holter/planner"
 )
@@ -69,18 +70,23 @@ func newRun(look Look, req RunRequest) (planner.RunStarted, error) {
 		return planner.NewStop(s, wish)
 	case StartPlan:
 		return planner.NewPlanRun(s, req.Plan, req.Hosts)
+	case FenceHost:
+		switch {
+		case len(req.Hosts) != 1:
+			return planner.RunStarted{}, badRequest("to fence needs one host; nothing was changed")
+		case req.Reason == "":
+			return planner.RunStarted{}, needReason("", "to fence a host")
+		}
+		return planner.NewFence(s, req.Hosts[0])
 	}
-	return planner.RunStarted{}, badRequest("kind %q is none of %s, %s, %s; nothing was started", req.Kind, StartWorkloads, StopWorkloads, StartPlan)
+	return planner.RunStarted{}, badRequest("kind %q is none of %s, %s, %s, %s; nothing was started",
+		req.Kind, StartWorkloads, StopWorkloads, StartPlan, FenceHost)
 }
 
 // startedAt finds the run that the entry at an index started.
 func startedAt(s *planner.State, index uint64) *planner.Run {
-	for _, logged := range eventsAfter(s, index-1) {
-		if logged.Index == index {
-			return s.Run(logged.Run)
-		}
-	}
-	return nil
+	logged, _ := s.Logged(index)
+	return s.Run(logged.Run)
 }
 
 func (s *Server) postStep(look Look, r *http.Request) (any, error) {
@@ -112,9 +118,27 @@ func (s *Server) postStep(look Look, r *http.Request) (any, error) {
 			return nil, err
 		}
 		look, index, err := s.propose(r, req.Reason, planner.RunAborted{Run: run.ID})
-		return done(look, index, "%s is aborted: nothing more of it begins, what has begun is waited for", name), err
+		return done(look, index, "%s is aborted: nothing more of it begins, what has begun is waited for%s", name, afterAbort(run)), err
 	}
 	return nil, noSuch("verb for a run", verb, "retry, skip, abort")
+}
+
+// afterAbort says what becomes of the losses that an aborted run was about.
+func afterAbort(run *planner.Run) string {
+	lost := []string{}
+	for i, host := range run.Hosts {
+		if i < len(run.Losses) && run.Losses[i] != 0 {
+			lost = append(lost, host)
+		}
+	}
+	switch {
+	case run.Kind == planner.RunFence:
+		return fmt.Sprintf(". No further attempt to fence %s is made; one that is under way may still succeed", strings.Join(run.Hosts, " "))
+	case run.Kind != planner.RunPlan || len(lost) == 0:
+		return ""
+	}
+	return fmt.Sprintf(". For %s the loss counts as answered: the plan does not start again for it by itself; by hand: holter run start %s --host %s",
+		strings.Join(lost, " "), run.Plan, strings.Join(lost, ","))
 }
 
 // The verbs for a plan.
@@ -151,37 +175,4 @@ func (s *Server) postArm(look Look, r *http.Request) (any, error) {
 		return done(look, index, "%s is disarmed: it does not start by itself; open runs go on", name), err
 	}
 	return nil, noSuch("verb for a plan", r.PathValue("verb"), "arm, disarm")
-}
-
-func (s *Server) postConfirm(look Look, r *http.Request) (any, error) {
-	var req ConfirmRequest
-	if err := read(r, &req); err != nil {
-		return nil, err
-	}
-	if err := needReason(req.Reason, "to confirm that a host runs nothing"); err != nil {
-		return nil, err
-	}
-	name := r.PathValue("name")
-	host, ok := look.State.Hosts.Get(name)
-	switch {
-	case !ok:
-		return nil, noSuch("host", name, "holter hosts")
-	case host.Phase == planner.Expired:
-		return done(look, look.State.Index, "%s runs nothing any more, that is known already (%s)", name, proof(host)), nil
-	case host.Phase != planner.Revoking:
-		return nil, &planner.Refusal{
-			Code: planner.CodeState, Message: fmt.Sprintf("%s is not lost, so there is nothing to confirm; nothing was changed", name),
-			Hint: "holter hosts " + name,
-		}
-	case req.Epoch != 0 && req.Epoch != host.Epoch:
-		return nil, &planner.Refusal{
-			Code:    planner.CodeStale,
-			Message: fmt.Sprintf("%s is under host epoch #%d now, not #%d; nothing was changed", name, host.Epoch, req.Epoch),
-			Hint:    "holter hosts " + name,
-		}
-	}
-	look, index, err := s.propose(r, req.Reason, planner.HostExpired{
-		Host: name, Epoch: host.Epoch, Revocation: host.Revocation, Evidence: planner.Confirmed,
-	})
-	return done(look, index, "confirmed: %s runs nothing any more, its workloads may start elsewhere", name), err
 }

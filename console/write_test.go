@@ -3,6 +3,7 @@ package console_test
 import (
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/holter-ha/holter/console"
 	"github.com/holter-ha/holter/console/consoletest"
 	"github.com/holter-ha/holter/planner"
+	"github.com/holter-ha/holter/plans"
 	"github.com/holter-ha/holter/wire"
 )
 
@@ -67,8 +69,22 @@ func TestErrors(t *testing.T) {
 		"disarm unreasoned": {"POST", "/v1/plans/restart-elsewhere/disarm", `{}`, answered{400, "bad_request", 2}},
 		"confirm the alive": {"POST", "/v1/hosts/ams-2/confirm", `{"reason":"x"}`, answered{409, "refused.state", 13}},
 		"confirm another":   {"POST", "/v1/hosts/ams-1/confirm", `{"reason":"x","host_epoch":99}`, answered{409, "stale", 5}},
+		"fence unreasoned":  {"POST", "/v1/runs", `{"kind":"fence","hosts":["ams-2"]}`, answered{400, "bad_request", 2}},
+		"fence nothing":     {"POST", "/v1/runs", `{"kind":"fence","reason":"x"}`, answered{400, "bad_request", 2}},
+		"fence two":         {"POST", "/v1/runs", `{"kind":"fence","hosts":["ams-1","ams-2"],"reason":"x"}`, answered{400, "bad_request", 2}},
+		"fence no host":     {"POST", "/v1/runs", `{"kind":"fence","hosts":["lon-1"],"reason":"x"}`, answered{404, "no_such", 14}},
+		"fence no device":   {"POST", "/v1/runs", `{"kind":"fence","hosts":["ams-2"],"reason":"x"}`, answered{409, "refused.invalid", 13}},
+		"release unreason.": {"POST", "/v1/hosts/ams-2/release", `{}`, answered{400, "bad_request", 2}},
+		"release nothing":   {"POST", "/v1/hosts/lon-1/release", `{"reason":"x"}`, answered{404, "no_such", 14}},
+		"release the free":  {"POST", "/v1/hosts/ams-2/release", `{"reason":"x"}`, answered{409, "refused.state", 13}},
+		"silence unreason.": {"POST", "/v1/silences/ams-2", `{"forMs":1000}`, answered{400, "bad_request", 2}},
+		"silence nothing":   {"POST", "/v1/silences/lon-1", `{"forMs":1000,"reason":"x"}`, answered{404, "no_such", 14}},
+		"silence no time":   {"POST", "/v1/silences/ams-2", `{"reason":"x"}`, answered{400, "bad_request", 2}},
+		"silence for ever":  {"POST", "/v1/silences/ams-2", `{"forMs":604800001,"reason":"x"}`, answered{400, "bad_request", 2}},
+		"end no silence":    {"POST", "/v1/silences/ams-2/end", `{}`, answered{409, "refused.state", 13}},
+		"end nothing":       {"POST", "/v1/silences/lon-1/end", `{}`, answered{404, "no_such", 14}},
 		"confirm unreason.": {"POST", "/v1/hosts/ams-1/confirm", `{}`, answered{400, "bad_request", 2}},
-		"too large":         {"POST", "/v1/apply", `{"reason":"` + strings.Repeat("x", 8<<20) + `"}`, answered{413, "too_large", 2}},
+		"too large":         {"POST", "/v1/apply", `{"reason":"` + strings.Repeat("x", 8<<20) + `"}`, answered{413, "too_large", 3}},
 	}
 	m := consoletest.Shop()
 	server := serve(t, m)
@@ -198,7 +214,10 @@ func TestApplyChecksPlansInForce(t *testing.T) {
 	less = strings.ReplaceAll(less, "[ams-2, fra-1]", "[fra-1]")
 	_, err := c.Apply(t.Context(), console.ApplyRequest{Files: []console.File{{Name: "i.yaml", Text: less}}})
 	e := apiError(t, err)
-	if e.Exit != console.ExitInvalid || len(e.Mistakes) == 0 || !strings.HasPrefix(e.Mistakes[0].File, "restart-elsewhere@2") {
+	ofPlan := func(m plans.Mistake) bool {
+		return m.Severity == plans.SeverityError && strings.HasPrefix(m.File, "restart-elsewhere@2")
+	}
+	if e.Exit != console.ExitInvalid || !slices.ContainsFunc(e.Mistakes, ofPlan) {
 		t.Errorf("apply = %+v, want mistakes of restart-elsewhere@2", e)
 	}
 	if revision := m.Look().State.Revision; revision != 2 {

@@ -14,7 +14,7 @@ import (
 // TestAgentRestartsBetweenBegunAndEnded ends the agent while a start is under way and starts it again: the start is not
 // done twice, and the run ends well.
 func TestAgentRestartsBetweenBegunAndEnded(t *testing.T) {
-	inBubble(t, false, shopHosts, func(c *cluster) {
+	inBubble(t, shopHosts, func(c *cluster) {
 		c.apply(map[string]string{"shop.yaml": shop})
 		c.world.Script("ams-1", "db", memory.Script{Start: memory.Behaviour{Takes: 3 * time.Second}})
 		run, err := planner.NewStart(c.state(), planner.Request{All: true})
@@ -33,7 +33,7 @@ func TestAgentRestartsBetweenBegunAndEnded(t *testing.T) {
 
 // TestAgentRestartIsNoOutage restarts an agent, as an upgrade does: its workloads go on under their tokens.
 func TestAgentRestartIsNoOutage(t *testing.T) {
-	inBubble(t, false, shopHosts, func(c *cluster) {
+	inBubble(t, shopHosts, func(c *cluster) {
 		openShop(c)
 		before, _ := c.state().Workloads.Get("db")
 		epoch, _ := c.state().Hosts.Get("ams-1")
@@ -56,7 +56,7 @@ func TestAgentRestartIsNoOutage(t *testing.T) {
 
 // TestRebootStartsAgainWhatRanThere takes a host's power for a moment, too short for it to be lost.
 func TestRebootStartsAgainWhatRanThere(t *testing.T) {
-	inBubble(t, false, shopHosts, func(c *cluster) {
+	inBubble(t, shopHosts, func(c *cluster) {
 		openShop(c)
 		c.powerOff("ams-2")
 		c.startAgent("ams-2")
@@ -73,7 +73,7 @@ func TestRebootStartsAgainWhatRanThere(t *testing.T) {
 
 // TestDuplicateAndLateCommands sends an agent copies of a command that it has done, an older one, and one whose time is over.
 func TestDuplicateAndLateCommands(t *testing.T) {
-	inBubble(t, false, shopHosts, func(c *cluster) {
+	inBubble(t, shopHosts, func(c *cluster) {
 		openShop(c)
 		host, _ := c.state().Hosts.Get("ams-1")
 		w, _ := c.state().Workloads.Get("db")
@@ -109,7 +109,7 @@ func TestDuplicateAndLateCommands(t *testing.T) {
 // TestFirstInstallationChangesNothing applies an inventory over workloads that run already: they are adopted, not touched.
 // What runs on two hosts is left alone and adopted by nobody.
 func TestFirstInstallationChangesNothing(t *testing.T) {
-	inBubble(t, false, shopHosts, func(c *cluster) {
+	inBubble(t, shopHosts, func(c *cluster) {
 		for host, units := range map[string][]string{"fra-1": {"db"}, "ams-2": {"api", "web"}, "fra-2": {"web"}} {
 			for _, unit := range units {
 				start := actions.Action{Verb: actions.Start, Target: actions.Target{Workload: unit, Kind: "memory", Unit: unit}}
@@ -152,7 +152,7 @@ func (c *cluster) happened(what memory.What, unit string, want int) {
 // TestCrashedWorkloadIsStartedAgainByHand kills a workload while its agent lives: it keeps its owner, and a person's start
 // starts it there again.
 func TestCrashedWorkloadIsStartedAgainByHand(t *testing.T) {
-	inBubble(t, false, shopHosts, func(c *cluster) {
+	inBubble(t, shopHosts, func(c *cluster) {
 		openShop(c)
 		handles, err := c.world.Driver("ams-1").Handles(c.t.Context(), actions.Target{Workload: "db", Kind: "memory", Unit: "db"})
 		if err != nil || len(handles) != 1 {
@@ -174,7 +174,7 @@ func TestCrashedWorkloadIsStartedAgainByHand(t *testing.T) {
 // TestHostLeavesTheInventoryAndReturns takes a host out of the inventory and puts it back: its agent, which never stopped,
 // is taken in again.
 func TestHostLeavesTheInventoryAndReturns(t *testing.T) {
-	inBubble(t, false, shopHosts, func(c *cluster) {
+	inBubble(t, shopHosts, func(c *cluster) {
 		openShop(c)
 		smaller := strings.NewReplacer("  fra-2: {site: fra}\n", "", ", fra-2]", "]").Replace(shop)
 		c.propose(planner.FilesApplied{Base: c.state().Revision, Set: c.decode(smaller)}, "")

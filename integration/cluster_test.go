@@ -2,6 +2,7 @@ package integration
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -15,6 +16,8 @@ import (
 	"github.com/holter-ha/holter/actions"
 	"github.com/holter-ha/holter/actions/memory"
 	"github.com/holter-ha/holter/agent"
+	"github.com/holter-ha/holter/agent/guard"
+	"github.com/holter-ha/holter/agent/guard/guardtest"
 	"github.com/holter-ha/holter/internal/bus"
 	"github.com/holter-ha/holter/internal/bus/faultnet"
 	"github.com/holter-ha/holter/internal/node"
@@ -28,11 +31,10 @@ import (
 // cluster is three real monitors and real agents in a synctest bubble: real Raft over net.Pipe, a real nats-server in
 // process, real journals on disk, workloads in a memory.World, and virtual time.
 type cluster struct {
-	t      *testing.T
-	dir    string
-	began  time.Time
-	unsafe bool
-	log    zerolog.Logger
+	t     *testing.T
+	dir   string
+	began time.Time
+	log   zerolog.Logger
 
 	server *bus.Server
 	bus    *faultnet.Network
@@ -41,6 +43,14 @@ type cluster struct {
 
 	monitors map[string]*monitorParts
 	agents   map[string]*agentParts
+	guards   map[string]*guardParts
+	boots    map[string]byte // how often each host was turned on
+	fenced   []string        // who took whose power away
+}
+
+type guardParts struct {
+	stop    context.CancelFunc
+	running sync.WaitGroup
 }
 
 type monitorParts struct {
@@ -60,14 +70,15 @@ type agentParts struct {
 var monitorNames = []string{"m1", "m2", "m3"}
 
 // inBubble runs a story over a cluster of three monitors and these hosts, and takes the cluster down afterwards.
-func inBubble(t *testing.T, unsafe bool, hosts []string, story func(c *cluster)) {
+func inBubble(t *testing.T, hosts []string, story func(c *cluster)) {
 	t.Helper()
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{
-			t: t, dir: dir, began: time.Now(), unsafe: unsafe, log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel),
+			t: t, dir: dir, began: time.Now(), log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel),
 			raft: rafttest.NewNetwork(), world: memory.NewWorld(),
-			monitors: map[string]*monitorParts{}, agents: map[string]*agentParts{},
+			monitors: map[string]*monitorParts{}, agents: map[string]*agentParts{}, guards: map[string]*guardParts{},
+			boots: map[string]byte{},
 		}
 		var err error
 		c.server, err = bus.StartServer(bus.ServerOptions{Name: "nats", DontListen: true, Logger: c.log})
@@ -99,7 +110,7 @@ func (c *cluster) startMonitor(name string) {
 	var err error
 	m.store, err = raftstore.Open(raftstore.Options{
 		Name: name, Dir: filepath.Join(c.dir, name), Stream: c.raft.Listen(name), Peers: peers, MinFree: -1,
-		Formed: planner.ClusterFormed{UnsafeDemo: c.unsafe}, Log: c.log,
+		Log: c.log,
 		Die: func(err error) { c.t.Errorf("monitor %s died: %v", name, err) },
 	})
 	if err != nil {
@@ -110,7 +121,7 @@ func (c *cluster) startMonitor(name string) {
 		c.t.Fatal(err)
 	}
 	m.monitor = monitor.New(m.store, m.conn, c.boottime, monitor.Options{
-		Name: name, Monitors: monitorNames, Version: "test", UnsafeDemo: c.unsafe, Logger: c.log.With().Str("monitor", name).Logger(),
+		Name: name, Monitors: monitorNames, Version: "test", Fencer: worldFencer{c, name}, Logger: c.log.With().Str("monitor", name).Logger(),
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop
@@ -151,18 +162,58 @@ func (c *cluster) restartMonitor(name string) {
 	c.startMonitor(name)
 }
 
+// bootID is the present boot id of a host, and runDir what it has in /run since then.
+func (c *cluster) bootID(host string) [16]byte {
+	boot := [16]byte{c.boots[host] + 1}
+	copy(boot[1:], host)
+	return boot
+}
+
+func (c *cluster) runDir(host string) string {
+	return filepath.Join(c.dir, fmt.Sprintf("%s.run%d", host, c.boots[host]))
+}
+
+// startGuard starts a host's guard: the real one, which kills in the world of this bubble.
+func (c *cluster) startGuard(host string) {
+	c.t.Helper()
+	g := &guardParts{}
+	boot := c.bootID(host)
+	ctx, stop := context.WithCancel(context.Background())
+	g.stop = stop
+	g.running.Go(func() {
+		err := guard.Run(ctx, guard.Options{
+			Dir: c.runDir(host), Boot: hex.EncodeToString(boot[:]), Boottime: c.boottime, Kill: guardtest.Killer{Host: c.world.Driver(host)}, Log: c.log,
+			Every: 100 * time.Millisecond,
+		})
+		if err != nil {
+			c.t.Errorf("guard %s: %v", host, err)
+		}
+	})
+	c.guards[host] = g
+}
+
+// stopGuard kills a host's guard.
+func (c *cluster) stopGuard(host string) {
+	g := c.guards[host]
+	delete(c.guards, host)
+	g.stop()
+	g.running.Wait()
+}
+
+// startAgent starts a host's agent, and its guard if it is not there.
 func (c *cluster) startAgent(host string) {
 	c.t.Helper()
+	if c.guards[host] == nil {
+		c.startGuard(host)
+	}
 	a := &agentParts{}
 	var err error
 	a.pair, err = bus.DialPair(bus.Options{Name: host, InProcess: c.bus.Party(host), Logger: c.log})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	boot := [16]byte{1}
-	copy(boot[1:], host)
 	made, err := agent.New(agent.Options{
-		Host: host, Boot: boot, Dir: filepath.Join(c.dir, host), Bus: a.pair, Boottime: c.boottime, Log: c.log, Version: "test",
+		Host: host, Boot: c.bootID(host), Dir: filepath.Join(c.dir, host), RunDir: c.runDir(host), Kill: guardtest.Killer{Host: c.world.Driver(host)}, Bus: a.pair, Boottime: c.boottime, Log: c.log, Version: "test",
 		Drivers: map[string]actions.Driver{"memory": c.world.Driver(host), "command": c.world.Driver(host)},
 	})
 	if err != nil {
@@ -194,13 +245,22 @@ func (c *cluster) stopAgent(host string) {
 func (c *cluster) powerOff(host string) {
 	c.bus.Party(host).Cut()
 	c.world.PowerOff(host)
-	c.stopAgent(host)
+	if c.agents[host] != nil {
+		c.stopAgent(host)
+	}
+	if c.guards[host] != nil {
+		c.stopGuard(host)
+	}
 	c.world.PowerOff(host)
+	c.boots[host]++
 }
 
 func (c *cluster) close() {
 	for host := range c.agents {
 		c.stopAgent(host)
+	}
+	for host := range c.guards {
+		c.stopGuard(host)
 	}
 	for name := range c.monitors {
 		c.killMonitor(name)

@@ -49,7 +49,7 @@ func openExamples(c *cluster) {
 
 // TestExampleMovesTheSite runs the example of a planned move by hand. The announcement fails at first and is tried again.
 func TestExampleMovesTheSite(t *testing.T) {
-	inBubble(t, false, exampleHosts, func(c *cluster) {
+	inBubble(t, exampleHosts, func(c *cluster) {
 		openExamples(c)
 		c.world.Script("fra-app-01", "announce", memory.Script{Run: memory.Behaviour{Fail: 1}})
 		before := time.Now().Add(-time.Millisecond)
@@ -79,7 +79,7 @@ func TestExampleMovesTheSite(t *testing.T) {
 
 // TestExampleRestartsElsewhere arms the example that protects everything and takes the database's host away.
 func TestExampleRestartsElsewhere(t *testing.T) {
-	inBubble(t, true, exampleHosts, func(c *cluster) {
+	inBubble(t, exampleHosts, func(c *cluster) {
 		openExamples(c)
 		c.propose(planner.PlanArmed{Plan: "restart-elsewhere"}, "")
 		c.powerOff("ams-db-01")

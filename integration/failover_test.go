@@ -2,6 +2,7 @@ package integration
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,10 +36,18 @@ steps:
 
 var shopHosts = []string{"ams-1", "ams-2", "fra-1", "fra-2"}
 
+// guardedShop is the shop on hosts that fence themselves.
+var guardedShop = strings.NewReplacer("{site: ams}", "{site: ams, self_fence: guard}", "{site: fra}", "{site: fra, self_fence: guard}").Replace(shop)
+
 // openShop applies the shop and its plan, armed, and starts everything.
-func openShop(c *cluster) {
+func openShop(c *cluster) { open(c, shop) }
+
+// openGuardedShop is openShop on hosts that fence themselves.
+func openGuardedShop(c *cluster) { open(c, guardedShop) }
+
+func open(c *cluster, inventory string) {
 	c.t.Helper()
-	c.apply(map[string]string{"shop.yaml": shop, "plan.yaml": restartElsewhere})
+	c.apply(map[string]string{"shop.yaml": inventory, "plan.yaml": restartElsewhere})
 	c.propose(planner.PlanArmed{Plan: "restart-elsewhere"}, "")
 	c.start(planner.Request{All: true})
 	c.runsOn(map[string]string{"db": "ams-1", "api": "ams-2", "web": "ams-2"})
@@ -70,7 +79,7 @@ func (c *cluster) order(since time.Time) []string {
 }
 
 func TestLostHostIsWaitedForUntilConfirmed(t *testing.T) {
-	inBubble(t, false, shopHosts, func(c *cluster) {
+	inBubble(t, shopHosts, func(c *cluster) {
 		openShop(c)
 		lost := time.Now()
 		c.powerOff("ams-1")

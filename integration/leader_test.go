@@ -32,8 +32,8 @@ func TestLeaderDiesAroundEachStep(t *testing.T) {
 	for name, reached := range moments {
 		for _, id := range steps {
 			t.Run(fmt.Sprintf("%s %s", name, id), func(t *testing.T) {
-				inBubble(t, true, shopHosts, func(c *cluster) {
-					openShop(c)
+				inBubble(t, shopHosts, func(c *cluster) {
+					openGuardedShop(c)
 					c.slow()
 					lost := time.Now()
 					c.powerOff("ams-1")

@@ -15,6 +15,7 @@ import (
 
 // TestDialledNATS is the start of the shop over a NATS that the user runs already, instead of the embedded one.
 func TestDialledNATS(t *testing.T) {
+	t.Parallel()
 	server, err := bus.StartServer(bus.ServerOptions{Name: "mine", Host: "127.0.0.1", Port: bus.AnyPort, Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
@@ -40,6 +41,7 @@ func TestDialledNATS(t *testing.T) {
 
 // TestWrongInput checks what the program says and exits with when it is given something wrong, and that nothing changes.
 func TestWrongInput(t *testing.T) {
+	t.Parallel()
 	p := newProcesses(t)
 	p.startAll([]string{"ams-1"})
 	p.until("a monitor leads", func() bool { return p.leader() != "" })

@@ -11,11 +11,17 @@ import (
 	"github.com/holter-ha/holter/planner"
 )
 
+// processShop has a host that waits for a person, and leases that outlast a restart of everything, but for the host that is
+// to be taken over.
 const processShop = `apiVersion: holter/v1
 kind: Inventory
-cluster: {name: shop, heartbeat: {interval: 150ms, lost_after: 1s}}
+cluster: {name: shop, heartbeat: {interval: 150ms, lost_after: 1s}, lease: {length: 30s}}
 sites: {ams: {}, fra: {}}
-hosts: {ams-1: {site: ams}, ams-2: {site: ams}, fra-1: {site: fra}, fra-2: {site: fra}}
+hosts:
+  ams-1: {site: ams, self_fence: guard, lease: {profile: fast}}
+  ams-2: {site: ams, self_fence: guard}
+  fra-1: {site: fra}
+  fra-2: {site: fra, self_fence: guard}
 workloads:
   db: {kind: command, unit: db, hosts: [ams-1, fra-1], ready: {when: active, settle: 1s, timeout: 20s}}
   api: {kind: command, unit: api, hosts: [ams-2, fra-2], after: {db: {on_loss: restart}}}
@@ -23,9 +29,10 @@ workloads:
 `
 
 // TestProcesses is the main job on real processes: a host is killed, then the leading monitor while the run is under way,
-// then everything, which starts again from disk. The state is there, nothing ran twice, and the order held, as the
-// workloads themselves wrote it down.
+// then everything, which starts again from disk, then a host that only a person can speak for. The state is there, nothing
+// ran twice, and the order held, as the workloads themselves wrote it down.
 func TestProcesses(t *testing.T) {
+	t.Parallel()
 	p := newProcesses(t)
 	p.startAll(shopHosts)
 	p.until("a monitor leads", func() bool { return p.leader() != "" })
@@ -42,22 +49,10 @@ func TestProcesses(t *testing.T) {
 	p.has(map[string]string{"db": "ams-1", "api": "ams-2", "web": "ams-2"})
 
 	p.killHost("ams-1")
-	p.until("the run waits for evidence", func() bool {
-		run := p.run("R-0002")
-		return run != nil && run.State == string(planner.RunWaiting)
-	})
-	p.must(2, "fence", "confirm", "ams-1", "--reason", "the test killed it") // no terminal: it wants --yes
-	p.must(0, "fence", "confirm", "ams-1", "--reason", "the test killed it", "--yes")
 	p.until("db is being started", func() bool { return p.step("R-0002", "start/db") == string(planner.StateStarted) })
-	leader := p.leader()
-	if leader == "" {
-		t.Fatal("nobody leads")
-	}
-	p.kill(leader)
-	p.until("the run has ended", func() bool { run := p.run("R-0002"); return run != nil && !run.Ended.IsZero() })
-	if run := p.run("R-0002"); run.State != string(planner.RunSucceeded) {
-		t.Fatalf("run: got %s, want succeeded: %+v", run.State, run)
-	}
+	p.kill(p.leaderOrFail())
+	p.succeeds("R-0002")
+	p.freedBy("db", planner.LeaseExpired)
 	moved := map[string]string{"db": "fra-1", "api": "ams-2", "web": "ams-2"}
 	p.has(moved)
 	p.wrote(afterFailover)
@@ -65,22 +60,66 @@ func TestProcesses(t *testing.T) {
 	for _, name := range slices.Collect(maps.Keys(p.running)) {
 		p.kill(name)
 	}
-	for _, name := range slices.Concat(monitorNames, shopHosts) {
+	for _, name := range monitorNames {
 		p.start(name)
+	}
+	for _, host := range shopHosts {
+		p.startHost(host)
 	}
 	p.until("everything is back", func() bool { return p.alive() == len(shopHosts) && p.leader() != "" })
 	p.has(moved)
 	if run := p.run("R-0002"); run == nil || run.State != string(planner.RunSucceeded) {
 		t.Errorf("the run is not in the log any more: %+v", run)
 	}
+
+	p.killHost("fra-1")
+	p.until("the run waits for evidence", func() bool {
+		run := p.run("R-0003")
+		return run != nil && run.State == string(planner.RunWaiting)
+	})
+	p.must(2, "fence", "confirm", "fra-1", "--reason", "the test killed it") // no terminal: it wants --yes
+	p.must(0, "fence", "confirm", "fra-1", "--reason", "the test killed it", "--yes")
+	p.succeeds("R-0003")
+	p.freedBy("db", planner.Confirmed)
 	p.must(0, "stop", "--all")
-	p.wrote(append(slices.Clone(afterFailover), "stopped web ams-2", "stopped api ams-2", "stopped db fra-1"))
+	p.wrote(slices.Concat(afterFailover, []string{
+		"stopped web ams-2", "stopped api ams-2", "started db ams-1", "started api ams-2", "started web ams-2",
+		"stopped web ams-2", "stopped api ams-2", "stopped db ams-1",
+	}))
 }
 
 var afterFailover = []string{
 	"started db ams-1", "started api ams-2", "started web ams-2", // db is killed without a word
 	"stopped web ams-2", "stopped api ams-2",
 	"started db fra-1", "started api ams-2", "started web ams-2",
+}
+
+// leaderOrFail is the monitor that leads now.
+func (p *processes) leaderOrFail() string {
+	p.t.Helper()
+	leader := p.leader()
+	if leader == "" {
+		p.t.Fatal("nobody leads")
+	}
+	return leader
+}
+
+// succeeds waits for the end of a run, which must be a good one.
+func (p *processes) succeeds(id string) {
+	p.t.Helper()
+	p.until(id+" has ended", func() bool { run := p.run(id); return run != nil && !run.Open() })
+	if run := p.run(id); run.State != string(planner.RunSucceeded) {
+		p.t.Fatalf("%s: got %s, want succeeded: %+v", id, run.State, run)
+	}
+}
+
+// freedBy checks by which evidence a workload was taken from the host that had it before.
+func (p *processes) freedBy(workload string, want planner.EvidenceKind) {
+	p.t.Helper()
+	w, err := p.client().Workload(p.t.Context(), workload)
+	if err != nil || w.Item.Freed == nil || w.Item.Freed.Kind != string(want) {
+		p.t.Errorf("%s was freed by %+v, %v, want %s", workload, w.Item.Freed, err, want)
+	}
 }
 
 // alive counts the hosts that are heard and joined.
@@ -123,9 +162,8 @@ func (p *processes) has(want map[string]string) {
 func (p *processes) wrote(want []string) {
 	p.t.Helper()
 	var got []string
-	for _, line := range p.log() {
-		word := strings.Fields(line)
-		got = append(got, word[0]+" "+word[1]+" "+word[len(word)-1])
+	for _, line := range p.lines() {
+		got = append(got, line.What+" "+line.ID.Workload+" "+line.ID.Host)
 	}
 	if !slices.Equal(got, want) {
 		p.t.Errorf("the workloads wrote\n%q\nwant\n%q", got, want)

@@ -2,7 +2,6 @@ package integration
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"net"
 	"os"
@@ -10,81 +9,77 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/holter-ha/holter/console"
+	"github.com/holter-ha/holter/integration/testbed/procs"
+	"github.com/holter-ha/holter/integration/testbed/procs/record"
 )
 
 // processes is a cluster of real processes of the real program on loopback addresses, steered by its own command line.
 type processes struct {
 	t       *testing.T
+	program string
 	dir     string
-	block   string // the first two bytes of its addresses: "127.99"
-	nats    string // URL of a NATS to dial; empty: embedded
-	running map[string]*exec.Cmd
+	block   string               // the first two bytes of its addresses: "127.99"
+	nats    string               // URL of a NATS to dial; empty: embedded
+	running map[string]*exec.Cmd // monitors and agents by the names of theirs, guards by guardOf of the host
 }
 
-// program builds the program once for all tests of this package.
-var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "holter-test-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "holter")
-	out, err := exec.Command("go", "build", fmt.Sprintf("-race=%t", raceDetector), "-o", path, "github.com/holter-ha/holter/cmd/holter").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build: %w\n%s", err, out)
-	}
-	return path, nil
-})
+// guardOf is what the guard of a host is called.
+func guardOf(host string) string { return host + guardSuffix }
+
+const guardSuffix = "/guard"
+
+// programs is shared by all tests of this package.
+var programs procs.Programs
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if built {
-		if path, err := program(); err == nil {
-			_ = os.RemoveAll(filepath.Dir(path))
-		}
-	}
+	programs.Remove()
 	os.Exit(code)
 }
-
-// built says that some test asked for the program.
-var built bool
 
 // newProcesses makes a cluster that startAll starts.
 func newProcesses(t *testing.T) *processes {
 	t.Helper()
-	built = true
-	if _, err := program(); err != nil {
-		t.Fatal(err)
-	}
-	p := &processes{t: t, dir: t.TempDir(), block: freeBlock(t), running: map[string]*exec.Cmd{}}
+	p := &processes{t: t, program: programs.Holter(t), dir: t.TempDir(), block: freeBlock(t), running: map[string]*exec.Cmd{}}
 	t.Cleanup(p.killAll)
 	return p
 }
 
-// startAll starts three monitors and an agent for each host.
+// startAll starts three monitors and all hosts.
 func (p *processes) startAll(hosts []string) {
 	p.t.Helper()
+	addresses := map[string]string{"m1": p.block + ".0.1", "m2": p.block + ".0.2", "m3": p.block + ".0.3"}
 	for _, name := range monitorNames {
-		p.writeFile(p.path(name), fmt.Sprintf("name: %s\ndata_dir: %s\ndisk: {min_free: off}\nnats: {url: %q}\nmonitors:\n", name, filepath.Join(p.dir, name), p.nats)+
-			fmt.Sprintf("  m1: {address: %[1]s.0.1}\n  m2: {address: %[1]s.0.2}\n  m3: {address: %[1]s.0.3}\n", p.block))
+		p.writeFile(p.path(name), procs.Monitor{Name: name, DataDir: filepath.Join(p.dir, name), Addresses: addresses, NATS: p.nats}.Config())
 		p.start(name)
 	}
 	for _, host := range hosts {
 		p.writeFile(p.path(host), p.agentConfig(host))
-		p.start(host)
+		p.startHost(host)
 	}
 }
+
+// startHost starts a host's guard and its agent.
+func (p *processes) startHost(host string) {
+	p.t.Helper()
+	p.start(guardOf(host))
+	p.start(host)
+}
+
+// blocks counts the blocks that were tried: two tests at once must not find the same one.
+var blocks atomic.Int32
 
 // freeBlock finds 127.x with nobody on its monitors' ports.
 func freeBlock(t testing.TB) string {
 	t.Helper()
-	for i := range 100 {
-		block := fmt.Sprintf("127.%d", 64+(os.Getpid()+i)%128)
+	for range 100 {
+		block := fmt.Sprintf("127.%d", 64+(os.Getpid()+int(blocks.Add(1)))%128)
 		free := true
 		for _, port := range []string{"7470", "7471", "7472", "7473"} {
 			l, err := net.Listen("tcp", block+".0.1:"+port)
@@ -102,42 +97,48 @@ func freeBlock(t testing.TB) string {
 	return ""
 }
 
-// workload is what every workload of these tests is: a shell that writes down itself when it began and ended.
-const workload = `echo "started $HOLTER_TOKEN $HOLTER_HOST" >> LOG; trap 'echo "stopped $HOLTER_TOKEN $HOLTER_HOST" >> LOG; exit 0' TERM; while :; do sleep 3600 & wait $!; done`
-
-// agentConfig allows db, api and web on a host. Each appends to one log for all, as it is itself started and stopped.
+// agentConfig allows db, api and web on a host. Each records its own life.
 func (p *processes) agentConfig(host string) string {
-	urls := p.nats
-	if urls == "" {
-		urls = fmt.Sprintf("nats://%[1]s.0.1:7472,nats://%[1]s.0.2:7472,nats://%[1]s.0.3:7472", p.block)
+	urls := []string{p.nats}
+	if p.nats == "" {
+		urls = []string{"nats://" + p.block + ".0.1:7472", "nats://" + p.block + ".0.2:7472", "nats://" + p.block + ".0.3:7472"}
 	}
-	text := fmt.Sprintf("name: %s\ndata_dir: %s\nnats: {url: %q}\ncommands:\n", host, filepath.Join(p.dir, host), urls)
+	commands := map[string][]string{}
 	for _, unit := range []string{"db", "api", "web"} {
-		script := strings.ReplaceAll(workload, "LOG", filepath.Join(p.dir, "workloads.log"))
-		script = strings.ReplaceAll(script, "started ", "started "+unit+" ")
-		script = strings.ReplaceAll(script, "stopped ", "stopped "+unit+" ")
-		quoted, _ := json.Marshal(script)
-		text += fmt.Sprintf("  %s: {run: [/bin/sh, -c, %s], env: {HOLTER_TEST: %q}}\n", unit, quoted, p.dir+" "+host)
+		commands[unit] = []string{programs.Workload(p.t), p.record(), unit}
 	}
-	return text
+	return procs.Agent{
+		Name: host, DataDir: filepath.Join(p.dir, host), RunDir: filepath.Join(p.dir, host+".run"), NATS: urls,
+		Commands: commands, Env: map[string]string{"HOLTER_TEST": p.dir + " " + host},
+	}.Config()
 }
+
+// record is where the workloads record their lives.
+func (p *processes) record() string { return filepath.Join(p.dir, "record") }
 
 func (p *processes) path(name string) string { return filepath.Join(p.dir, name+".yaml") }
 
-// start starts the monitor or agent of a name, in a process group of its own; its log goes on where it was.
+// logOf is where a process logs to.
+func (p *processes) logOf(name string) string {
+	return filepath.Join(p.dir, strings.ReplaceAll(name, "/", ".")+".log")
+}
+
+// start starts the monitor, agent or guard of a name, in a process group of its own; its log goes on where it was.
 func (p *processes) start(name string) {
 	p.t.Helper()
-	verb := "agent"
+	verb, config := "agent", p.path(name)
 	if strings.HasPrefix(name, "m") {
 		verb = "monitor"
 	}
-	path, _ := program()
-	log, err := os.OpenFile(filepath.Join(p.dir, name+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if host, isGuard := strings.CutSuffix(name, guardSuffix); isGuard {
+		verb, config = "guard", p.path(host)
+	}
+	log, err := os.OpenFile(p.logOf(name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(path, verb, "--config", p.path(name))
+	cmd := exec.Command(p.program, verb, "--config", config)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
@@ -148,15 +149,24 @@ func (p *processes) start(name string) {
 
 // kill takes a process away at once and waits until it is gone.
 func (p *processes) kill(name string) {
+	p.end(name, syscall.SIGKILL)
+}
+
+// end sends a signal that ends a process and waits until it is gone.
+func (p *processes) end(name string, sig syscall.Signal) {
 	cmd := p.running[name]
 	delete(p.running, name)
-	_ = cmd.Process.Kill()
+	_ = cmd.Process.Signal(sig) // fails only if it has ended already
 	_ = cmd.Wait()
 }
 
-// killHost takes an agent away together with everything that it has started.
+// killHost takes a host away with everything that runs on it.
 func (p *processes) killHost(host string) {
-	p.kill(host)
+	for _, name := range []string{host, guardOf(host)} {
+		if p.running[name] != nil {
+			p.kill(name)
+		}
+	}
 	p.killWorkloads(host)
 }
 
@@ -186,21 +196,21 @@ func (p *processes) killAll() {
 	for _, host := range shopHosts {
 		p.killWorkloads(host)
 	}
-	for _, name := range slices.Concat(monitorNames, shopHosts) {
-		log, _ := os.ReadFile(filepath.Join(p.dir, name+".log"))
-		if i := bytes.Index(log, []byte("WARNING: DATA RACE")); i >= 0 {
-			p.t.Errorf("%s:\n%s", name, log[i:min(len(log), i+6000)])
-		}
-		if p.t.Failed() {
-			p.t.Logf("--- %s\n%s", name, log[max(0, len(log)-6000):])
-		}
+	logs, _ := filepath.Glob(filepath.Join(p.dir, "*.log"))
+	for _, path := range logs {
+		log, _ := os.ReadFile(path)
+		name := filepath.Base(path)
+		procs.CheckRaces(p.t, name, log)
+		procs.ShowLog(p.t, name, log)
+	}
+	if said := record.Report(record.Judge(p.lines())); said != "" {
+		p.t.Errorf("by the workloads' own record:\n%s", said)
 	}
 }
 
 // holter runs the command line and returns what it says and its exit code.
 func (p *processes) holter(args ...string) (stdout, stderr string, code int) {
-	path, _ := program()
-	cmd := exec.CommandContext(p.t.Context(), path, args...)
+	cmd := exec.CommandContext(p.t.Context(), p.program, args...)
 	cmd.Env = append(os.Environ(), "HOLTER_SERVER="+strings.Join(p.servers(), ","))
 	var out, talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &talk
@@ -259,24 +269,30 @@ func (p *processes) owners() map[string]string {
 	return owners
 }
 
-// until asks again and again until a condition holds. Asking takes its time: nothing else paces it.
+// until asks again and again until a condition holds.
 func (p *processes) until(what string, holds func() bool) {
 	p.t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
-	for !holds() {
+	tick := time.NewTicker(askEvery)
+	defer tick.Stop()
+	for deadline := time.Now().Add(untilLimit); !holds(); <-tick.C {
 		if time.Now().After(deadline) {
-			status, talk, _ := p.holter("status")
-			events, _, _ := p.holter("events")
-			p.t.Fatalf("not within a minute: %s\n%s%s%s", what, status, talk, events)
+			status, talk, _ := p.holter("status", "--stale")
+			events, _, _ := p.holter("events", "--stale")
+			p.t.Fatalf("not within %v: %s\n%s%s%s", untilLimit, what, status, talk, events)
 		}
 	}
 }
 
-// log is what the workloads wrote themselves: lines of "started|stopped NAME TOKEN HOST".
-func (p *processes) log() []string {
-	text, err := os.ReadFile(filepath.Join(p.dir, "workloads.log"))
+const (
+	askEvery   = 20 * time.Millisecond
+	untilLimit = time.Minute
+)
+
+// lines is what the workloads wrote themselves.
+func (p *processes) lines() []record.Line {
+	lines, err := record.Read(p.record())
 	if err != nil {
-		p.t.Fatal(err)
+		p.t.Error(err)
 	}
-	return strings.Split(strings.TrimSpace(string(text)), "\n")
+	return lines
 }

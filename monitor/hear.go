@@ -27,6 +27,11 @@ func (m *Monitor) subscribe() (unsubscribe func(), err error) {
 		wire.AllStatuses(): hear(m, (*Monitor).heardStatus),
 		wire.AllResults():  hear(m, (*Monitor).heardResult),
 		wire.AllViews():    hear(m, (*Monitor).heardView),
+
+		wire.AllRenews():      hear(m, (*Monitor).heardRenew),
+		wire.AllReports():     hear(m, (*Monitor).heardReport),
+		wire.AllFenced():      hear(m, (*Monitor).heardFenced),
+		wire.AllReadIndexes(): hear(m, (*Monitor).heardReadIndex),
 	} {
 		stop, err := m.bus.Subscribe(subject, handle)
 		if err != nil {
@@ -99,6 +104,8 @@ func hear[M wire.Message, P wire.Fields[M]](m *Monitor, heard func(*Monitor, M, 
 func (m *Monitor) heardJoin(j wire.Join, now planner.Now)     { m.view.ObserveJoin(j, now) }
 func (m *Monitor) heardStatus(s wire.Status, now planner.Now) { m.view.ObserveStatus(s, now) }
 func (m *Monitor) heardResult(r wire.Result, _ planner.Now)   { m.view.ObserveResult(r) }
+func (m *Monitor) heardReport(r wire.Report, _ planner.Now)   { m.view.ObserveReport(r) }
+func (m *Monitor) heardFenced(f wire.Fenced, _ planner.Now)   { m.view.ObserveFenced(f) }
 
 // heardView hears another monitor's view; of this one's own it takes when it was sent.
 func (m *Monitor) heardView(v wire.View, now planner.Now) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/planner"
 	"github.com/holter-ha/holter/wire"
 )
@@ -19,6 +20,7 @@ const (
 	beatQueue    = 16_384
 	mailQueue    = 4_096
 	maxProposals = 64
+	maxInflight  = maxProposals + 32 // proposals, a read index for each monitor, a round of fence tests: settled never blocks
 	proposeLimit = 5 * time.Second
 	viewEvery    = 200 * time.Millisecond
 	resendEvery  = time.Second // a command that is not answered
@@ -36,6 +38,9 @@ type Log interface {
 	State() *planner.State
 	// Leading says that this monitor leads and has applied all that was committed before its term.
 	Leading() bool
+	// ReadIndex returns an index: whoever has applied the log up to it has applied all that was committed before the call.
+	// The error is planner.ErrNotLeader unless this monitor leads.
+	ReadIndex(ctx context.Context) (uint64, error)
 	// Watch wakes the channel, at least once after each change of State or Leading, until stop is called.
 	Watch() (changed <-chan struct{}, stop func())
 }
@@ -50,12 +55,11 @@ type Bus interface {
 // Options of a monitor.
 type Options struct {
 	Name     string
-	Monitors []string // all configured monitors, this one among them
-	Version  string   // of the program
-	// UnsafeDemo must be as the cluster was formed: whether lost hosts are assumed to run nothing.
-	UnsafeDemo bool
-	Settle     time.Duration // how long losses of the same moment are collected; default 400 ms
-	Logger     zerolog.Logger
+	Monitors []string      // all configured monitors, this one among them
+	Version  string        // of the program
+	Settle   time.Duration // how long losses of the same moment are collected; default 400 ms
+	Fencer   Fencer        // nil: this monitor cannot fence
+	Logger   zerolog.Logger
 }
 
 // Monitor is one voting member of the control plane.
@@ -72,18 +76,24 @@ type Monitor struct {
 	dropped atomic.Uint64
 
 	// Owned by Run.
-	clock    clock
-	view     *planner.View
-	health   planner.Health
-	revision uint64
-	seq      uint64
-	viewed   time.Duration // boot time of the last published view
-	echo     time.Duration // boot time at which the newest own view that came back was sent; 0: none yet
-	inflight map[string]bool
-	sent     map[string]time.Duration
-	told     uint64        // dropped messages that were told of ...
-	toldAt   time.Duration // ... at this boot time
-	workers  sync.WaitGroup
+	clock     clock
+	view      *planner.View
+	health    planner.Health
+	revision  uint64
+	seq       uint64
+	viewed    time.Duration // boot time of the last published view
+	echo      time.Duration // boot time at which the newest own view that came back was sent; 0: none yet
+	inflight  map[string]bool
+	sent      map[string]time.Duration
+	granter   *lease.Granter
+	state     *planner.State      // that changed looked at last
+	revoked   []string            // its hosts whose epoch is revoked
+	toFence   []string            // its hosts with a fence attempt of this monitor's
+	fencing   map[string]*attempt // by host
+	questions map[uint64]question // of this monitor for a read index, by Ask
+	told      uint64              // dropped messages that were told of ...
+	toldAt    time.Duration       // ... at this boot time
+	workers   sync.WaitGroup
 }
 
 // New returns a monitor over a log and a bus. boottime reads CLOCK_BOOTTIME.
@@ -94,8 +104,9 @@ func New(log Log, bus Bus, boottime func() time.Duration, opts Options) *Monitor
 	return &Monitor{
 		opts: opts, log: log, bus: bus, boottime: boottime,
 		beats: make(chan beat, beatQueue), mail: make(chan func(planner.Now), mailQueue),
-		asks: make(chan func(planner.Now)), settled: make(chan string, maxProposals),
+		asks: make(chan func(planner.Now)), settled: make(chan string, maxInflight),
 		inflight: map[string]bool{}, sent: map[string]time.Duration{},
+		fencing: map[string]*attempt{}, questions: map[uint64]question{},
 	}
 }
 
@@ -104,6 +115,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	m.clock = clock{boottime: m.boottime, last: m.boottime()}
 	m.view = planner.NewView(m.opts.Name, m.opts.Monitors)
 	m.health = planner.Health{Stalled: -1, Disconnected: -1, Echo: -1}
+	m.granter = lease.NewGranter(m.boottime())
 	unsubscribe, err := m.subscribe()
 	if err != nil {
 		return err
@@ -112,6 +124,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	defer unsubscribe()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	m.workers.Go(func() { m.catchUp(ctx) })
 	return m.loop(ctx)
 }
 
@@ -142,9 +155,7 @@ func (m *Monitor) loop(ctx context.Context) error {
 			}
 		}
 		m.drain()
-		if err := m.evaluate(ctx); err != nil {
-			return err
-		}
+		m.evaluate(ctx)
 	}
 }
 
@@ -178,17 +189,14 @@ func (m *Monitor) drain() {
 }
 
 // evaluate looks at what is and does what is due.
-func (m *Monitor) evaluate(ctx context.Context) error {
+func (m *Monitor) evaluate(ctx context.Context) {
 	now := m.now()
 	state := m.log.State()
-	if state.Cluster != "" && state.UnsafeDemo != m.opts.UnsafeDemo {
-		return fmt.Errorf("this cluster was formed with unsafe_demo: %t, but this monitor is configured with %t: set it to %t",
-			state.UnsafeDemo, m.opts.UnsafeDemo, state.UnsafeDemo)
-	}
 	if state.Inventory != nil && state.Revision != m.revision {
 		m.view.Configure(state.Inventory, now)
 		m.revision = state.Revision
 	}
+	m.view.Learn(state, now)
 	if !m.bus.Connected() {
 		m.health.Disconnected = now.Watch
 	}
@@ -197,12 +205,14 @@ func (m *Monitor) evaluate(ctx context.Context) error {
 	}
 	m.view.SetHealth(m.health)
 	m.publishView(now)
+	m.look(state)
+	m.bearWitness(state, now)
+	m.fence(ctx, state, now)
 	if m.log.Leading() {
 		m.lead(ctx, state, now)
 	}
 	m.view.Acted(state, now)
 	m.tellDropped(now)
-	return nil
 }
 
 // tellDropped says that messages were dropped since the last time: the loop was behind, or somebody speaks another version.
@@ -225,12 +235,17 @@ func (m *Monitor) lead(ctx context.Context, state *planner.State, now planner.No
 			if m.due(intent.Key, resendEvery, now) {
 				publish(m, wire.CommandSubject(intent.Send.Host), *intent.Send)
 			}
+		case intent.Offer != nil:
+			if m.due(intent.Key, assignEvery, now) {
+				publish(m, wire.OfferSubject(intent.Offer.Host), *intent.Offer)
+			}
 		case intent.Assign != nil:
 			if m.due(intent.Key, assignEvery, now) {
 				publish(m, wire.AssignSubject(intent.Assign.Host), *intent.Assign)
 			}
 		}
 	}
+	m.testFences(ctx, state, now)
 	for key, at := range m.sent {
 		if now.Boot-at > sentKeep {
 			delete(m.sent, key)
@@ -252,10 +267,7 @@ func (m *Monitor) propose(ctx context.Context, key string, e planner.Entry, stat
 	m.inflight[key] = true
 	m.workers.Go(func() {
 		m.report(ctx, e)
-		select {
-		case m.settled <- key:
-		case <-ctx.Done():
-		}
+		m.settled <- key
 	})
 }
 

@@ -108,11 +108,11 @@ func (s *State) patience(run *Run, st *Step) (limit time.Duration, evidenceOf st
 		return st.Within, ""
 	}
 	w, _ := s.Workloads.Get(st.Workload)
-	if s.phaseOf(w.Owner) == Revoking && s.Inventory.Workloads[st.Workload].Exclusive {
+	if s.silent(w.Owner) && s.Inventory.Workloads[st.Workload].Exclusive {
 		return max(st.Within, fenceLimit), w.Owner
 	}
 	missing, _ := s.missingProvider(run, st.Workload)
-	if provider, _ := s.Workloads.Get(missing); s.phaseOf(provider.Owner) == Revoking {
+	if provider, _ := s.Workloads.Get(missing); s.silent(provider.Owner) {
 		return max(st.Within, fenceLimit), provider.Owner
 	}
 	return st.Within, ""
@@ -131,7 +131,7 @@ func (d *decision) start(run *Run, st *Step, host string, why []Input) {
 func (d *decision) begin(run *Run, st *Step) {
 	switch st.Kind {
 	case plans.StepFence:
-		if d.s.phaseOf(st.Host) != Revoking {
+		if d.s.fenceOver(run, st.Host) {
 			d.already(run, st, d.proof(st.Host))
 			return
 		}
@@ -139,7 +139,7 @@ func (d *decision) begin(run *Run, st *Step) {
 	case plans.StepWait:
 		d.start(run, st, "", nil)
 	case plans.StepRun:
-		if reason := d.unfit(st.Host); reason != "" {
+		if reason := d.deaf(st.Host); reason != "" {
 			d.blocked(run, st, st.Host+" "+reason)
 			return
 		}
@@ -155,7 +155,7 @@ func (d *decision) begin(run *Run, st *Step) {
 func (d *decision) proof(name string) string {
 	host, _ := d.s.Hosts.Get(name)
 	if host.Evidence != nil {
-		return fmt.Sprintf("%s by %s: %s", host.Evidence.Kind, host.Evidence.By, host.Evidence.Reason)
+		return host.Evidence.String()
 	}
 	return "the host is back"
 }
@@ -163,7 +163,7 @@ func (d *decision) proof(name string) string {
 // unconfirmed is why a host that has joined can take no command yet. A host that joined a moment ago is waited for before a
 // less preferred one is taken.
 const (
-	unconfirmed  = "has not confirmed its epoch yet"
+	unconfirmed  = "has not confirmed its epoch and lease yet"
 	confirmGrace = 3 * time.Second
 )
 
@@ -172,8 +172,30 @@ func (d *decision) joinedJustNow(name string) bool {
 	return d.now.Log.Sub(host.Since) < confirmGrace
 }
 
-// unfit says why a host can take no command now, "" if it can.
+// unfit says why nothing can be started on a host now, "" if it can.
 func (d *decision) unfit(name string) string {
+	if reason := d.deaf(name); reason != "" {
+		return reason
+	}
+	host, _ := d.s.Hosts.Get(name)
+	lease := d.v.reports[name].status.Lease
+	switch {
+	case host.Quarantined(d.now.Log):
+		return "is quarantined: it was lost " + fmt.Sprint(len(host.Losses)) + " times in " + flapWindow.String()
+	case host.Silence.Holds(d.now.Log):
+		return "is about to be silent: " + host.Silence.Reason
+	case host.Lease != d.s.Inventory.Hosts[name].Lease:
+		return unconfirmed // it joins again under its new terms
+	case !lease.Held && lease.Why == "":
+		return unconfirmed
+	case !lease.Held:
+		return "holds no lease: " + lease.Why
+	}
+	return ""
+}
+
+// deaf says why a host can take no command at all now, "" if it can.
+func (d *decision) deaf(name string) string {
 	host, known := d.s.Hosts.Get(name)
 	switch {
 	case !known:
@@ -194,7 +216,7 @@ func (d *decision) beginStop(run *Run, st *Step) {
 		d.already(run, st, "not running")
 		return
 	}
-	if reason := d.unfit(w.Owner); reason != "" {
+	if reason := d.deaf(w.Owner); reason != "" {
 		d.blocked(run, st, w.Owner+" "+reason)
 		return
 	}
@@ -208,7 +230,7 @@ func (d *decision) beginStop(run *Run, st *Step) {
 func (d *decision) beginStart(run *Run, st *Step) {
 	w, _ := d.s.Workloads.Get(st.Workload)
 	spec := d.s.Inventory.Workloads[st.Workload]
-	ownerLost := w.Owner != "" && d.s.phaseOf(w.Owner) == Revoking
+	ownerLost := d.s.silent(w.Owner)
 	said, _ := d.v.says(d.s, w.Owner, st.Workload)
 	crashed := said.Condition == actions.Stopped // its owner's agent says that it does not run any more
 	switch {
@@ -216,12 +238,19 @@ func (d *decision) beginStart(run *Run, st *Step) {
 		d.already(run, st, "running on "+w.Owner)
 		return
 	case ownerLost && spec.Exclusive:
-		d.blocked(run, st, "there is no evidence that "+w.Owner+" runs nothing")
+		d.blocked(run, st, "there is no evidence that "+w.Owner+" runs "+st.Workload+" no more")
 		return
 	}
 	if provider, missing := d.s.missingProvider(run, st.Workload); missing {
 		d.blocked(run, st, provider+", which it needs, is not ready")
 		return
+	}
+	if spec.Exclusive {
+		strange := slices.DeleteFunc(d.v.runners(d.s, st.Workload), func(host string) bool { return host == w.Owner })
+		if len(strange) > 0 {
+			d.blocked(run, st, "it runs on "+andAll(strange)+" already, where Holter did not start it")
+			return
+		}
 	}
 	if w.Owner != "" && !ownerLost { // an earlier attempt whose end nobody knows: only there
 		if !slices.Contains(spec.Hosts, w.Owner) {
@@ -240,8 +269,14 @@ func (d *decision) beginStart(run *Run, st *Step) {
 		d.blocked(run, st, "no host can take it: "+inWords(why))
 		return
 	}
+	if w.Owner == "" && w.Freed != nil && w.Last != host {
+		why = append(why, Input{Name: InputEvidence, Value: w.Freed.String(), OK: true})
+	}
 	d.start(run, st, host, why)
 }
+
+// InputEvidence names the input of a StepStarted that says by which evidence the workload had left another host.
+const InputEvidence = "evidence"
 
 // place picks the first host in the order of preference that can take the workload; hosts where it failed in this run come
 // last. The inputs say of each host why it was taken or not.
@@ -291,10 +326,12 @@ func (d *decision) underway(run *Run, st *Step) {
 	switch st.Kind {
 	case plans.StepFence:
 		switch {
-		case d.s.phaseOf(st.Host) != Revoking:
+		case d.s.fenceOver(run, st.Host):
 			d.answer(run, st, d.proof(st.Host), wire.Result{Outcome: wire.Done})
 		case elapsed >= st.Within:
 			d.answer(run, st, "no evidence came in "+st.Within.String(), wire.Result{Outcome: wire.Failed})
+		default:
+			d.fence(run, st)
 		}
 	case plans.StepWait:
 		if elapsed >= st.Within {
@@ -358,7 +395,7 @@ func (d *decision) command(run *Run, st *Step, host Host) {
 	spec := d.s.Inventory.Workloads[st.Workload]
 	c := &wire.Command{
 		V: wire.Version, ID: id, Host: st.Host, Inc: host.Inc, Epoch: host.Epoch, Token: st.Token,
-		Within: st.Within, NotAfter: d.v.newestStamp(st.Host) + stampSlack, Idempotent: st.Idem,
+		Within: st.Within, NotAfter: d.v.newestStamp(st.Host) + stampSlack, Idempotent: st.Idem, Exclusive: spec.Exclusive,
 		Action: actions.Action{Target: targetOf(st.Workload, spec), Env: map[string]string{
 			"HOLTER_TOKEN": fmt.Sprint(st.Token), "HOLTER_HOST_EPOCH": fmt.Sprint(host.Epoch), "HOLTER_RUN": RunID(run.ID),
 			"HOLTER_HOST": st.Host, "HOLTER_SITE": d.s.Inventory.Hosts[st.Host].Site,

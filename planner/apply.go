@@ -2,6 +2,9 @@ package planner
 
 import (
 	"fmt"
+	"slices"
+
+	"github.com/holter-ha/holter/lease"
 )
 
 // What the log keeps of the past.
@@ -54,29 +57,70 @@ func trimmed(e Entry) Entry {
 func (s *State) fold(index uint64, e Entry) error {
 	switch event := e.Event.(type) {
 	case ClusterFormed:
-		return s.foldFormed(event)
+		return s.foldFormed(index, event)
+	case MonitorsChanged:
+		return s.foldMonitors(index, event)
 	case FilesApplied:
 		return s.foldFiles(index, event)
 	case PlanArmed:
 		return s.foldArmed(event.Plan, true)
 	case PlanDisarmed:
 		return s.foldArmed(event.Plan, false)
+	case JoinOffered, HostJoined, LeaseConfirmed, HostRevoked, HostLost, HostReinstated, HostExpired, HostReleased:
+		return s.foldHost(index, e)
+	case FenceStarted:
+		return s.foldFenceStarted(event)
+	case FenceFinished:
+		return s.foldFenceFinished(e, event)
+	case FencesTested:
+		return s.foldFencesTested(event)
+	case SilenceWanted:
+		return s.foldSilenceWanted(e, event)
+	case SilenceEnded:
+		return s.foldSilenceEnded(event)
+	case WorkloadAdopted:
+		return s.foldAdopted(index, event)
+	case WorkloadSeenTwice:
+		return s.foldSeenTwice(event)
+	case WorkloadSeenOnce:
+		return s.foldSeenOnce(event)
+	default:
+		return s.foldRun(index, e)
+	}
+}
+
+// foldHost folds what happens to a host.
+func (s *State) foldHost(index uint64, e Entry) error {
+	switch event := e.Event.(type) {
+	case JoinOffered:
+		return s.foldOffered(index, event)
 	case HostJoined:
-		return s.foldJoined(index, event)
+		return s.foldJoined(index, e, event)
+	case LeaseConfirmed:
+		return s.foldConfirmed(event)
+	case HostRevoked:
+		return s.foldRevoked(index, event)
 	case HostLost:
 		return s.foldLost(index, event)
 	case HostReinstated:
 		return s.foldReinstated(event)
 	case HostExpired:
 		return s.foldExpired(index, e, event)
-	case WorkloadAdopted:
-		return s.foldAdopted(index, event)
+	case HostReleased:
+		return s.foldReleased(e, event)
+	}
+	panic(unruled(index, e))
+}
+
+// foldRun folds what happens to a run.
+func (s *State) foldRun(index uint64, e Entry) error {
+	switch event := e.Event.(type) {
 	case RunStarted:
 		return s.foldRunStarted(e, event)
 	case StepStarted:
 		return s.foldStepStarted(index, event)
 	case StepFinished:
-		return s.foldStepFinished(e, event)
+		return s.foldStepFinished(index, e, event)
 	case StepReset:
 		return s.foldStepReset(event)
 	case StepRetried:
@@ -88,7 +132,12 @@ func (s *State) fold(index uint64, e Entry) error {
 	case RunEnded:
 		return s.foldRunEnded(event)
 	}
-	panic(fmt.Sprintf("apply: no rule for event %q at %d", e.Name, index))
+	panic(unruled(index, e))
+}
+
+// unruled is what Apply panics with: an event that was registered and has no rule is a mistake of this program's.
+func unruled(index uint64, e Entry) string {
+	return fmt.Sprintf("apply: no rule for event %q at %d", e.Event.Name(), index)
 }
 
 // refuse makes a Refusal.
@@ -102,15 +151,57 @@ func (r *Refusal) with(format string, args ...any) *Refusal {
 	return r
 }
 
-func (s *State) foldFormed(e ClusterFormed) error {
+func (s *State) foldFormed(index uint64, e ClusterFormed) error {
 	if s.Cluster != "" {
 		return refuse(CodeStale, "the cluster is formed already")
 	}
 	if e.Cluster == "" {
 		return refuse(CodeInvalid, "a cluster needs an id")
 	}
-	s.Cluster, s.UnsafeDemo = e.Cluster, e.UnsafeDemo
+	s.Cluster = e.Cluster
+	return s.vote(index, e.Monitors)
+}
+
+// foldMonitors sets new lease voters. The former sets are kept for as long as a host's lease may hang on them.
+func (s *State) foldMonitors(index uint64, e MonitorsChanged) error {
+	if s.Cluster == "" {
+		return refuse(CodeStale, "the cluster is not formed yet")
+	}
+	oldest := index
+	for _, host := range s.Hosts.All() {
+		if host.Phase == Active || host.Phase == Revoking {
+			oldest = min(oldest, host.LeaseSince)
+		}
+	}
+	s.Voters = slices.Clone(s.votersSince(oldest))
+	return s.vote(index, e.Monitors)
+}
+
+func (s *State) vote(index uint64, monitors []string) error {
+	names := slices.Compact(slices.Sorted(slices.Values(monitors)))
+	if len(names) == 0 || len(names) != len(monitors) || names[0] == "" {
+		return refuse(CodeInvalid, "the lease voters must be monitors, each once")
+	}
+	s.Voters = append(s.Voters, lease.Voters{Index: index, Names: names})
 	return nil
+}
+
+// votersSince lists the sets of lease voters that were in force at some time since an index of the log.
+func (s *State) votersSince(index uint64) []lease.Voters {
+	for i := len(s.Voters) - 1; i > 0; i-- {
+		if s.Voters[i].Index <= index {
+			return s.Voters[i:]
+		}
+	}
+	return s.Voters
+}
+
+// LeaseVoters is the set in force.
+func (s *State) LeaseVoters() lease.Voters {
+	if len(s.Voters) == 0 {
+		return lease.Voters{}
+	}
+	return s.Voters[len(s.Voters)-1]
 }
 
 func (s *State) foldArmed(name string, armed bool) error {

@@ -1,6 +1,8 @@
 package planner
 
 import (
+	"reflect"
+
 	"github.com/holter-ha/holter/plans"
 )
 
@@ -28,7 +30,11 @@ func (s *State) foldFiles(index uint64, e FilesApplied) error {
 
 func (s *State) foldInventory(inv *plans.Inventory) error {
 	for name, host := range s.Hosts.All() {
-		if _, stays := inv.Hosts[name]; stays {
+		if is, stays := inv.Hosts[name]; stays {
+			if host.Tests != nil && !reflect.DeepEqual(is.Fence, s.Inventory.Hosts[name].Fence) {
+				host.Tests = nil // of other devices
+				s.Hosts = s.Hosts.With(name, host)
+			}
 			continue
 		}
 		if owned := s.ownedBy(name); len(owned) > 0 {

@@ -41,6 +41,9 @@ func (s *State) foldRunStarted(entry Entry, e RunStarted) error {
 		host, _ := s.Hosts.Get(name)
 		if e.Plan != "" && host.Revocation != 0 {
 			host.Handled = withKey(host.Handled, e.Plan, id)
+			if entry.Cause != 0 {
+				host = host.damped(s.At)
+			}
 			s.Hosts = s.Hosts.With(name, host)
 		}
 	}
@@ -103,6 +106,9 @@ func (s *State) checkTrigger(entry Entry, e RunStarted) error {
 	if len(e.Hosts) != len(e.Losses) {
 		return refuse(CodeInvalid, "a run names the loss of each of its hosts")
 	}
+	if e.Kind == RunFence {
+		return s.checkFence(e)
+	}
 	if e.Kind != RunPlan {
 		return nil
 	}
@@ -126,8 +132,29 @@ func (s *State) checkTrigger(entry Entry, e RunStarted) error {
 			return refuse(CodeNoSuch, "there is no host %s", name)
 		case automatic && (host.Revocation != e.Losses[i] || host.Revocation == 0):
 			return refuse(CodeStale, "host %s is not lost by #%d any more", name, e.Losses[i])
+		case automatic && host.damps(s.At):
+			return refuse(CodeState, "a run was started for %s a moment ago; the next one waits until %s", name, host.dampedUntil().UTC().Format(time.RFC3339))
 		case automatic && host.Handled[e.Plan] != 0:
 			return refuse(CodeStale, "%s has answered the loss of %s", RunID(host.Handled[e.Plan]), name)
+		}
+	}
+	return nil
+}
+
+// checkFence refuses to fence what cannot be fenced, or is being fenced.
+func (s *State) checkFence(e RunStarted) error {
+	for _, name := range e.Hosts {
+		for _, run := range s.Runs.All() {
+			if run.Open() && run.Kind == RunFence && slices.Contains(run.Hosts, name) {
+				return refuse(CodeOpenRun, "%s fences %s already", RunID(run.ID), name).with("holter run watch %s", RunID(run.ID))
+			}
+		}
+		if _, known := s.Hosts.Get(name); !known {
+			return refuse(CodeNoSuch, "there is no host %s", name).with("holter hosts")
+		}
+		if len(s.Inventory.Hosts[name].Fence) == 0 {
+			return refuse(CodeInvalid, "host %s has no fence device; nothing was changed", name).
+				with("add fence: to it in the inventory, or take its power yourself and say so: holter fence confirm %s --reason …", name)
 		}
 	}
 	return nil

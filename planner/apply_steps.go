@@ -3,6 +3,7 @@ package planner
 import (
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/holter-ha/holter/plans"
@@ -82,6 +83,14 @@ func (s *State) grant(index uint64, run *Run, step *Step, e StepStarted) error {
 	}
 	if !slices.Contains(spec.Hosts, e.Host) {
 		return refuse(CodeHost, "workload %s may not run on %s", step.Workload, e.Host)
+	}
+	host, _ := s.Hosts.Get(e.Host)
+	switch {
+	case host.Quarantined(s.At):
+		return refuse(CodeHost, "host %s is quarantined until %s", e.Host, host.Quarantine.UTC().Format(time.RFC3339)).
+			with("holter host release %s --reason …", e.Host)
+	case len(w.Twice) > 0:
+		return refuse(CodeOwned, "workload %s runs on %s at once", step.Workload, strings.Join(w.Twice, " and "))
 	}
 	elsewhere := w.Owner != "" && w.Owner != e.Host
 	if elsewhere && (spec.Exclusive || s.phaseOf(w.Owner) == Active) {
@@ -186,7 +195,7 @@ func (s *State) markStopping(run *Run, step *Step, e StepStarted) error {
 
 // foldStepFinished takes the answer to an attempt. A pending step can finish without having begun: because there is nothing
 // to do (done, Already), or because it could not begin in time (failed).
-func (s *State) foldStepFinished(entry Entry, e StepFinished) error {
+func (s *State) foldStepFinished(index uint64, entry Entry, e StepFinished) error {
 	run, step, err := s.openStep(e.Run, e.Step)
 	if err != nil {
 		return err
@@ -201,13 +210,16 @@ func (s *State) foldStepFinished(entry Entry, e StepFinished) error {
 	if !started && !unbegun {
 		return refuse(CodeStale, "attempt %d of %s/%s is not under way", e.Attempt, RunID(e.Run), e.Step)
 	}
+	gone := Evidence{
+		Kind: Stopped, Host: step.Host, Index: index, At: s.At, By: entry.By, Reason: "its agent stopped it and proved it gone",
+	}
 	switch step.Kind {
 	case plans.StepStart:
-		err = s.startAnswered(step, e, started)
+		err = s.startAnswered(step, e, started, gone)
 	case plans.StepStop:
-		err = s.stopAnswered(step, e, started)
+		err = s.stopAnswered(step, e, started, gone)
 	case plans.StepFence:
-		err = s.fenceAnswered(step, e)
+		err = s.fenceAnswered(run, step, e)
 	case plans.StepRun, plans.StepWait:
 	}
 	if err != nil {
@@ -231,7 +243,7 @@ func (st *Step) unbegun(e StepFinished) bool {
 	return !e.Stopped && (needless || e.Outcome == wire.Failed)
 }
 
-func (s *State) startAnswered(step *Step, e StepFinished, started bool) error {
+func (s *State) startAnswered(step *Step, e StepFinished, started bool, gone Evidence) error {
 	w, _ := s.Workloads.Get(step.Workload)
 	if !started {
 		if e.Outcome == wire.Done && (w.Owner == "" || !w.Ready) {
@@ -246,19 +258,19 @@ func (s *State) startAnswered(step *Step, e StepFinished, started bool) error {
 	case e.Outcome == wire.Done:
 		w.Ready = true
 	case e.Stopped:
-		w = w.freed()
+		w = w.freed(gone)
 		step.Avoid = append(slices.Clone(step.Avoid), step.Host)
 	}
 	s.Workloads = s.Workloads.With(step.Workload, w)
 	return nil
 }
 
-func (s *State) stopAnswered(step *Step, e StepFinished, started bool) error {
+func (s *State) stopAnswered(step *Step, e StepFinished, started bool, gone Evidence) error {
 	w, _ := s.Workloads.Get(step.Workload)
 	here := w.Owner != "" && w.Owner == step.Host
 	switch {
 	case here && w.Stopping && e.Stopped:
-		s.Workloads = s.Workloads.With(step.Workload, w.freed())
+		s.Workloads = s.Workloads.With(step.Workload, w.freed(gone))
 	case w.Owner == "" || e.Outcome != wire.Done || started && !here:
 	default:
 		return refuse(CodeOwned, "workload %s is not stopped: it is on %s under #%d", step.Workload, w.Owner, w.Token)
@@ -266,11 +278,33 @@ func (s *State) stopAnswered(step *Step, e StepFinished, started bool) error {
 	return nil
 }
 
-func (s *State) fenceAnswered(step *Step, e StepFinished) error {
-	if e.Outcome == wire.Done && s.phaseOf(step.Host) == Revoking {
-		return refuse(CodeEvidence, "host %s is lost and there is no evidence that it runs nothing", step.Host)
+// fenceAnswered refuses a fence step that ends without its evidence.
+func (s *State) fenceAnswered(run *Run, step *Step, e StepFinished) error {
+	if e.Outcome == wire.Done && !s.fenceOver(run, step.Host) {
+		return refuse(CodeEvidence, "there is no evidence that host %s runs nothing", step.Host)
 	}
 	return nil
+}
+
+// fenceOver says that a fence step has what it waits for: that the host was seen off, or a person's word for it, in a run
+// that was to fence it; in any other the evidence that all its workloads accept, or its return.
+func (s *State) fenceOver(run *Run, name string) bool {
+	host, _ := s.Hosts.Get(name)
+	if run.Kind == RunFence {
+		return host.seenOff()
+	}
+	return host.Phase != Revoking && (host.Phase != Expired || len(s.ownedBy(name)) == 0)
+}
+
+// silent says that what a host owns waits for evidence.
+func (s *State) silent(name string) bool {
+	phase := s.phaseOf(name)
+	return phase == Revoking || phase == Expired
+}
+
+// seenOff says that a host has expired because it was seen off, or because a person said so.
+func (h Host) seenOff() bool {
+	return h.Phase == Expired && (h.Evidence.Kind == Confirmed || h.Fence != nil && h.Fence.Outcome == wire.Done)
 }
 
 // fail counts an attempt that did not succeed and makes the step pending again while attempts are left. What nobody knows

@@ -50,7 +50,7 @@ func newFleet(tb testing.TB) *fleet {
 		}
 		inv.Workloads[fmt.Sprintf("work-%05d", i)] = w
 	}
-	f.apply(ClusterFormed{Cluster: "c"})
+	f.apply(ClusterFormed{Cluster: "c", Monitors: []string{"m1"}})
 	plan := &plans.Plan{Name: "elsewhere", Trigger: []plans.Trigger{{HostLost: &plans.Selector{Any: true}}}, Steps: []plans.Step{
 		{ID: "fence", Kind: plans.StepFence, OnFailure: defaultStep.OnFailure},
 		{ID: "up", Kind: plans.StepStart, After: []string{"fence"}, Workloads: &plans.Selector{LostWith: true}, OnFailure: defaultStep.OnFailure},
@@ -61,10 +61,11 @@ func newFleet(tb testing.TB) *fleet {
 	f.view.SetHealth(Health{Stalled: never, Disconnected: never, Echo: time.Millisecond})
 	f.view.Configure(inv, f.now)
 	for _, host := range sortedKeys(inv.Hosts) {
-		f.apply(HostJoined{Host: host, Inc: 7})
+		f.apply(JoinOffered{Host: host, Inc: 7})
+		f.apply(HostJoined{Host: host, Inc: 7, Nonce: f.state.Index})
 		f.view.Observe(&wire.Beat{Host: []byte(host), Inc: 7, Stamp: time.Second}, f.now)
 		joined, _ := f.state.Hosts.Get(host)
-		f.view.ObserveStatus(wire.Status{Host: host, Inc: 7, Epoch: joined.Epoch, Index: f.state.Index + benchHosts*2}, f.now)
+		f.view.ObserveStatus(wire.Status{Host: host, Inc: 7, Epoch: joined.Epoch, Index: f.state.Index + benchHosts*3, Lease: wire.LeaseStatus{Held: true}}, f.now)
 	}
 	for i := range benchHosts {
 		name := fmt.Sprintf("host-%05d", i)

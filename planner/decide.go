@@ -1,14 +1,12 @@
 package planner
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/holter-ha/holter/actions"
 	"github.com/holter-ha/holter/plans"
-	"github.com/holter-ha/holter/wire"
 )
 
 // joinSettle is how long a host must have been joined before what waits for it starts there by itself, so that hosts that
@@ -25,8 +23,9 @@ func Decide(s *State, v *View, rules Rules, now Now) []Intent {
 	d.joins()
 	d.reports()
 	d.losses()
-	d.lostHosts()
+	d.revoked()
 	d.adoptions()
+	d.twice()
 	d.triggers()
 	d.homeless()
 	for _, c := range d.m.open {
@@ -53,6 +52,7 @@ type memo struct {
 	silent    []string          // hosts in phase revoking or expired
 	adoptable []string          // workloads that never were Holter's
 	homeless  []string          // workloads that should run and have no owner and no run
+	twice     []string          // workloads that were seen on several hosts
 	granted   map[string]uint64 // by host: the newest token of what it owns
 }
 
@@ -74,6 +74,9 @@ func (v *View) remembered(s *State) *memo {
 		}
 	}
 	for name, w := range s.Workloads.All() {
+		if len(w.Twice) > 0 {
+			m.twice = append(m.twice, name)
+		}
 		switch {
 		case w.Owner != "":
 			m.granted[w.Owner] = max(m.granted[w.Owner], w.Token)
@@ -91,149 +94,6 @@ func (v *View) remembered(s *State) *memo {
 // propose adds a proposal. The key says what it is about: while one is in flight the next is not made.
 func (d *decision) propose(key string, cause uint64, reason string, event Event) {
 	d.out = append(d.out, Intent{Key: key, Propose: &Entry{Reason: reason, Cause: cause, Event: event}})
-}
-
-// joins answers agents that ask to join.
-func (d *decision) joins() {
-	for _, name := range sortedKeys(d.v.joins) {
-		join := d.v.joins[name].join
-		host, known := d.s.Hosts.Get(name)
-		switch {
-		case !known || !d.v.heard(name, join.Inc, d.now): // a late message of an incarnation that is no more
-		case host.Inc == join.Inc && host.Phase == Active:
-			d.assign(name)
-		case host.Inc == join.Inc && host.Phase == Revoking: // reinstated below, if it is heard
-		default:
-			d.propose("join/"+name, 0, "", HostJoined{
-				Host: name, Boot: join.Boot, Inc: join.Inc, Version: join.Version, Journal: join.Journal, Keep: d.borneOut(name, join.Keep),
-			})
-		}
-	}
-}
-
-// borneOut is what of an agent's list the log knows to be its own.
-func (d *decision) borneOut(host string, keep []wire.Kept) []wire.Kept {
-	out := []wire.Kept{}
-	for _, kept := range keep {
-		if w, _ := d.s.Workloads.Get(kept.Workload); w.Owner == host && w.Token == kept.Token {
-			out = append(out, kept)
-		}
-	}
-	return out
-}
-
-// reports looks at the statuses that came: an agent that has not got its newest assignment gets it, and one that was
-// thought gone for good and is still there joins again.
-func (d *decision) reports() {
-	for _, name := range sortedKeys(d.v.touched) {
-		host, known := d.s.Hosts.Get(name)
-		status := d.v.reports[name].status
-		if !known || host.Inc != status.Inc && host.Phase != Unseen {
-			continue
-		}
-		switch host.Phase {
-		case Active:
-			if status.Epoch != host.Epoch || status.Index < d.assignedAt(name, host) {
-				d.assign(name)
-			}
-		case Expired:
-			d.propose("join/"+name, 0, "the same agent is heard again", HostJoined{
-				Host: name, Boot: host.Boot, Inc: host.Inc, Version: status.Version, Journal: host.Journal, Keep: []wire.Kept{},
-			})
-		case Unseen: // it may hold an epoch from before it was out of the inventory
-			if status.Epoch == 0 {
-				continue
-			}
-			d.propose("join/"+name, 0, "an agent that had joined before is heard again", HostJoined{
-				Host: name, Inc: status.Inc, Version: status.Version, Keep: []wire.Kept{},
-			})
-		case Revoking:
-		}
-	}
-}
-
-// assignedAt is the index from which on an assignment of a host is the newest: the log changed nothing of it since.
-func (d *decision) assignedAt(name string, host Host) uint64 {
-	return max(host.Epoch, d.s.Revision, d.m.granted[name])
-}
-
-func (d *decision) assign(name string) {
-	host, _ := d.s.Hosts.Get(name)
-	a := &wire.Assignment{
-		V: wire.Version, Host: name, Inc: host.Inc, Epoch: host.Epoch, Index: d.s.Index,
-		Keep: []wire.Kept{}, Watch: []wire.Watched{}, Interval: d.s.Inventory.Cluster.Heartbeat.Interval,
-	}
-	for _, workload := range sortedKeys(d.s.Inventory.Workloads) {
-		spec := d.s.Inventory.Workloads[workload]
-		if w, _ := d.s.Workloads.Get(workload); w.Owner == name {
-			a.Keep = append(a.Keep, wire.Kept{Workload: workload, Token: w.Token})
-		}
-		if slices.Contains(spec.Hosts, name) {
-			a.Watch = append(a.Watch, wire.Watched{Target: targetOf(workload, spec), Ready: d.s.readyOn(spec, workload, name)})
-		}
-	}
-	d.out = append(d.out, Intent{Key: "assign/" + name, Assign: a})
-}
-
-// losses proposes HostLost for the active hosts that a majority of the configured monitors does not hear. When that would
-// leave nobody who is heard in time, it is our own hearing that is lost, and nothing is proposed.
-func (d *decision) losses() {
-	var lost []HostLost
-	for i := range d.v.targets {
-		t := &d.v.targets[i]
-		if d.now.Watch < t.lost {
-			continue
-		}
-		host, known := d.s.Hosts.Get(t.name)
-		_, asks := d.v.joins[t.name] // a sign of life, too
-		if !known || asks || host.Phase != Active || d.now.Log.Sub(host.Since) < d.v.heart.LostAfter+digestFresh {
-			continue
-		}
-		witnesses := d.v.witnesses(t.name, d.now)
-		if len(witnesses) < d.v.majority() {
-			continue
-		}
-		age := witnesses[0].Age
-		for _, w := range witnesses {
-			age = min(age, w.Age)
-		}
-		lost = append(lost, HostLost{Host: t.name, Inc: host.Inc, Epoch: host.Epoch, Witnesses: witnesses, Age: age})
-	}
-	if len(lost) == 0 || !d.hearsSomebody() {
-		return
-	}
-	for _, e := range lost {
-		reason := fmt.Sprintf("silent for %s, say %d of %d monitors", e.Age.Round(time.Millisecond), len(e.Witnesses), len(d.v.monitors))
-		d.propose("lost/"+e.Host, 0, reason, e)
-	}
-}
-
-// hearsSomebody says that at least one active host is not even late. When all fall silent at once, some are lost a little
-// earlier than others, but all are late by then.
-func (d *decision) hearsSomebody() bool {
-	return slices.ContainsFunc(d.v.targets, func(t target) bool {
-		return d.now.Watch < t.late && d.s.phaseOf(t.name) == Active
-	})
-}
-
-// lostHosts takes a loss back when the host is heard again before anything was moved, and in a demo assumes that it runs
-// nothing.
-func (d *decision) lostHosts() {
-	for _, name := range d.m.silent {
-		host, _ := d.s.Hosts.Get(name)
-		if host.Phase != Revoking {
-			continue
-		}
-		heard := d.v.heard(name, host.Inc, d.now) && d.v.hearers(name, d.now) >= d.v.majority()
-		switch {
-		case heard:
-			d.propose("back/"+name, host.Revocation, "heard again by a majority of the monitors",
-				HostReinstated{Host: name, Epoch: host.Epoch, Revocation: host.Revocation})
-		case d.s.UnsafeDemo:
-			d.propose("expire/"+name, host.Revocation, "unsafe_demo: nobody said so",
-				HostExpired{Host: name, Epoch: host.Epoch, Revocation: host.Revocation, Evidence: Assumed})
-		}
-	}
 }
 
 // adoptions takes over what is found running: a workload that never was Holter's, that exactly one host reports running,
@@ -276,7 +136,7 @@ func (d *decision) triggers() {
 		var first Host
 		for _, host := range d.m.silent {
 			h, _ := d.s.Hosts.Get(host)
-			if h.Handled[name] != 0 || !d.triggered(plan.Plan, host) {
+			if h.Handled[name] != 0 || h.damps(d.now.Log) || !d.s.triggers(plan.Plan, host) {
 				continue
 			}
 			hosts = append(hosts, host)
@@ -286,6 +146,9 @@ func (d *decision) triggers() {
 		}
 		if len(hosts) == 0 || d.settling(first) {
 			continue
+		}
+		if _, _, held := d.s.MassLoss(plan.Plan); held {
+			continue // until a person starts it
 		}
 		run, err := NewPlanRun(d.s, name, hosts)
 		if err != nil || !moves(run.Steps) || !d.claim(run.Steps) {
@@ -321,12 +184,6 @@ func (d *decision) claim(steps []Step) bool {
 	return true
 }
 
-func (d *decision) triggered(plan *plans.Plan, host string) bool {
-	return slices.ContainsFunc(plan.Trigger, func(t plans.Trigger) bool {
-		return t.HostLost != nil && d.s.selectsHost(t.HostLost, host)
-	})
-}
-
 // settling says that losses of the same moment may still be coming: another host is late, and the settle time is not over.
 func (d *decision) settling(first Host) bool {
 	if d.now.Log.Sub(first.Since) >= d.rules.Settle {
@@ -350,7 +207,7 @@ func (d *decision) homeless() {
 	for _, name := range d.m.homeless {
 		w, _ := d.s.Workloads.Get(name)
 		host, _ := d.s.Hosts.Get(w.Last)
-		back := host.Phase == Active && w.Tried != host.Epoch && d.now.Log.Sub(host.Since) >= joinSettle
+		back := host.Phase == Active && !host.Quarantined(d.now.Log) && w.Tried != host.Epoch && d.now.Log.Sub(host.Since) >= joinSettle
 		if back && d.v.heard(w.Last, host.Inc, d.now) {
 			names[name] = true
 		}

@@ -273,7 +273,7 @@ func TestWitnesses(t *testing.T) {
 				e.now += 100 * ms
 				e.beat("busy", 1, e.now)
 			}
-			if got := len(e.view.witnesses("h1", e.time())); got != c.want {
+			if got := len(e.view.witnesses("h1", 1, e.time())); got != c.want {
 				t.Errorf("%d witnesses, want %d", got, c.want)
 			}
 		})

@@ -21,7 +21,7 @@ var update = flag.Bool("update", false, "write the golden files of events that h
 
 // events is one entry of each type, every field set.
 var events = []Event{
-	ClusterFormed{Cluster: "0123456789abcdef0123456789abcdef", UnsafeDemo: true},
+	ClusterFormed{Cluster: "0123456789abcdef0123456789abcdef", Monitors: []string{"m1", "m2", "m3"}},
 	FilesApplied{Base: 4, Set: plans.Set{
 		Inventory: &plans.Inventory{
 			Cluster: plans.Cluster{Name: "test", Heartbeat: heartbeat}, Sites: []string{"ams"},
@@ -33,7 +33,19 @@ var events = []Event{
 	}},
 	PlanArmed{Plan: "elsewhere"},
 	PlanDisarmed{Plan: "elsewhere"},
-	HostJoined{Host: "h1", Boot: "00000000000000000000000000000001", Inc: 1 << 63, Keep: []wire.Kept{{Workload: "db", Token: 12}}, Version: "0.1.0"},
+	MonitorsChanged{Monitors: []string{"m1", "m2", "m3", "m4", "m5"}},
+	JoinOffered{Host: "h1", Inc: 1 << 63, Ask: 2},
+	LeaseConfirmed{Host: "h1", Epoch: 7, Voters: 9},
+	HostRevoked{Host: "h1", Inc: 1 << 63, Epoch: 5},
+	FenceStarted{Host: "h1", Revocation: 9, Attempt: 2, Monitor: "m2", Within: time.Minute},
+	FenceFinished{Host: "h1", Revocation: 9, Attempt: 2, Monitor: "m2", Outcome: wire.Done, Device: "bmc", Took: time.Second},
+	FencesTested{Tests: []FenceTest{{Host: "h1", Device: "bmc", OK: true}, {Host: "h2", Device: "psu", Reason: "no answer"}}},
+	SilenceWanted{Host: "h1", Workload: "db", Until: epoch0.Add(time.Hour)},
+	SilenceEnded{Host: "h1", Workload: "db"},
+	HostReleased{Host: "h1"},
+	WorkloadSeenTwice{Workload: "db", Hosts: []string{"h1", "h2"}},
+	WorkloadSeenOnce{Workload: "db"},
+	HostJoined{Host: "h1", Boot: "00000000000000000000000000000001", Inc: 1 << 63, Nonce: 4, Former: 17, Last: 3, Keep: []wire.Kept{{Workload: "db", Token: 12}}, Version: "0.1.0"},
 	HostLost{Host: "h1", Inc: 1 << 63, Epoch: 7, Witnesses: []Witness{{Monitor: "m1", Age: 3 * time.Second}}, Age: 3 * time.Second},
 	HostReinstated{Host: "h1", Epoch: 7, Revocation: 20},
 	HostExpired{Host: "h1", Epoch: 7, Revocation: 20, Evidence: Confirmed},
@@ -137,7 +149,7 @@ func TestDecodeEntryRefuses(t *testing.T) {
 
 // TestStateOfAnUnknownEvent: a snapshot with an event that this program does not know is not read either.
 func TestStateOfAnUnknownEvent(t *testing.T) {
-	s, err := NewState().Apply(1, Entry{At: epoch0, Event: ClusterFormed{Cluster: "c"}})
+	s, err := NewState().Apply(1, Entry{At: epoch0, Event: ClusterFormed{Cluster: "c", Monitors: []string{"m1"}}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,10 +30,10 @@ func TestApplyKeepsItsInvariants(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := &dice{T: rt, t: t, set: plans.Set{Inventory: inv, Plans: []*plans.Plan{plan, other}}, state: NewState(), at: epoch0}
 		d.restored = d.state
-		d.apply(ClusterFormed{Cluster: "c", UnsafeDemo: rapid.Bool().Draw(rt, "demo")}, "")
+		d.apply(ClusterFormed{Cluster: "c", Monitors: []string{"m1", "m2", "m3"}}, "")
 		d.apply(FilesApplied{Set: d.set}, "")
 		for _, host := range []string{"h1", "h2", "h3"} {
-			d.apply(HostJoined{Host: host, Inc: 1, Keep: []wire.Kept{}}, "")
+			d.join(host, 1, []wire.Kept{})
 		}
 		rt.Repeat(map[string]func(*rapid.T){
 			"files": d.files, "hosts": d.hosts, "launch": d.launch, "go on": d.goOn, "answer": d.answer, "people": d.people,
@@ -136,7 +136,7 @@ func (d *dice) hosts(*rapid.T) {
 	case 1:
 		d.apply(HostReinstated{Host: name, Epoch: host.Epoch, Revocation: host.Revocation}, "")
 	case 2, 3:
-		kind := rapid.SampledFrom([]EvidenceKind{Confirmed, Assumed, "guessed"}).Draw(d.T, "evidence")
+		kind := rapid.SampledFrom([]EvidenceKind{Confirmed, LeaseExpired, Fenced, Stopped, "guessed"}).Draw(d.T, "evidence")
 		d.apply(HostExpired{Host: name, Epoch: host.Epoch, Revocation: host.Revocation, Evidence: kind}, rapid.SampledFrom([]string{"", "dead"}).Draw(d.T, "reason"))
 	case 4:
 		keep := []wire.Kept{}
@@ -145,10 +145,24 @@ func (d *dice) hosts(*rapid.T) {
 				keep = append(keep, wire.Kept{Workload: workload, Token: w.Token})
 			}
 		}
-		d.apply(HostJoined{Host: name, Inc: host.Inc + uint64(rapid.IntRange(0, 1).Draw(d.T, "new")), Keep: keep}, "")
+		d.join(name, host.Inc+uint64(rapid.IntRange(0, 1).Draw(d.T, "new")), keep)
 	case 5:
 		d.apply(WorkloadAdopted{Workload: d.workload(), Host: name, Epoch: host.Epoch}, "")
 	}
+}
+
+// join offers and takes in, or takes in by an old offer; as the successor of the former incarnation, or as a stranger.
+func (d *dice) join(name string, inc uint64, keep []wire.Kept) {
+	host, _ := d.state.Hosts.Get(name)
+	e := HostJoined{Host: name, Inc: inc, Nonce: host.Nonce, Keep: keep}
+	if rapid.Bool().Draw(d.T, "successor") {
+		e.Former, e.Last = host.Inc, host.Epoch
+	}
+	if rapid.IntRange(0, 9).Draw(d.T, "offered") > 0 {
+		d.apply(JoinOffered{Host: name, Inc: inc, Ask: 1}, "")
+		e.Nonce = d.state.Index
+	}
+	d.apply(e, "")
 }
 
 // launch starts runs as the launchers make them.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/wire"
 )
 
@@ -32,11 +33,19 @@ type simHost struct {
 	cut    bool // from the network
 	booted time.Duration
 
+	bootID       string
+	holder       *lease.Holder // real, as the agent's
+	self         lease.SelfFence
+	ask, nonce   uint64 // of the present join
+	former, last uint64 // the incarnation that held a host epoch last in this boot, and which
+	tried        []lease.Try
+
 	epoch, index uint64        // of the newest Assignment
 	phase        time.Duration // of its beats, so that not all beat at once
 	seq          uint64
 	beat         uint32
 	watch        []string
+	exclusive    map[string]bool
 	running      map[string]uint64 // by workload, its token; 0: nobody of ours started it
 	maxSeen      map[string]uint64
 	doing        map[string]*job // by workload
@@ -69,18 +78,31 @@ func newSimHost(w *world, name string) *simHost {
 
 // boot turns the machine on: nothing runs and the journal's commands are of the past.
 func (h *simHost) boot() {
-	h.up, h.booted = true, h.w.now
+	h.up, h.booted, h.bootID = true, h.w.now, fmt.Sprintf("%032x", h.w.now)
 	h.running, h.journal = map[string]uint64{}, map[string]wire.Result{}
+	h.holder, h.former, h.last, h.tried, h.self = nil, 0, 0, nil, lease.None
 	h.startAgent()
 }
 
-// startAgent starts a new incarnation of the agent. What runs here goes on running.
+// startAgent starts a new incarnation of the agent. What runs here goes on running, under the lease that is left.
 func (h *simHost) startAgent() {
 	h.born++
+	var kept *lease.Kept
+	if h.holder != nil {
+		kept = h.holder.Kept()
+	}
 	h.agent, h.inc, h.epoch, h.index, h.seq, h.beat = true, inc(h.name, h.born), 0, 0, 0, 0
+	h.holder, h.ask, h.nonce = lease.NewHolder(h.inc, kept), 1, 0
 	h.watch, h.told, h.askedAt = nil, wire.Status{}, 0
 	h.maxSeen = maps.Clone(h.running)
 	h.doing = map[string]*job{}
+}
+
+// join begins to join anew.
+func (h *simHost) join() {
+	h.holder.Leave()
+	h.ask++
+	h.epoch, h.nonce, h.askedAt = 0, 0, 0
 }
 
 // kill turns the machine off.
@@ -90,6 +112,9 @@ func (h *simHost) kill() {
 }
 
 func (h *simHost) step() {
+	if h.up {
+		h.fenceItself()
+	}
 	if !h.up || !h.agent {
 		return
 	}
@@ -103,10 +128,46 @@ func (h *simHost) step() {
 	}
 	if h.epoch == 0 && h.w.now-h.askedAt >= time.Second {
 		h.askedAt = h.w.now
-		j := wire.Join{V: wire.Version, Host: h.name, Boot: fmt.Sprintf("%032x", h.inc), Inc: h.inc, Stamp: h.stamp(), Keep: h.owned(), Version: "test"}
+		j := wire.Join{
+			V: wire.Version, Host: h.name, Boot: h.bootID, Inc: h.inc, Stamp: h.stamp(), Ask: h.ask, Nonce: h.nonce,
+			Former: h.former, Epoch: h.last, Tried: h.tried, Keep: h.owned(), Version: "test",
+		}
 		h.w.tell(h, func(v *View) { v.ObserveJoin(j, h.w.time()) })
 	}
+	if h.holder.Due(h.stamp()) {
+		h.w.renew(h, wire.Renew{Host: h.name, Inc: h.inc, Epoch: h.epoch, Stamp: h.stamp()})
+	}
 	h.report()
+}
+
+// fenceItself kills what is exclusive when the lease is over, agent or not. A new join follows.
+func (h *simHost) fenceItself() {
+	if h.holder.Phase(h.stamp()) != lease.Over {
+		return
+	}
+	if h.self != lease.None {
+		for workload := range h.running {
+			if h.exclusive[workload] {
+				if h.w.killed != nil {
+					h.w.killed(h)
+				}
+				delete(h.running, workload)
+				delete(h.doing, workload)
+			}
+		}
+	}
+	if h.agent && h.epoch != 0 && h.holder.Confirmed() {
+		h.join()
+	}
+}
+
+// offer takes an Offer in.
+func (h *simHost) offer(o wire.Offer) {
+	if h.hears() && o.Inc == h.inc && o.Ask == h.ask && o.Nonce > h.nonce && h.epoch == 0 {
+		h.nonce, h.askedAt = o.Nonce, 0
+		h.tried = append(slices.Clone(h.tried), lease.Try{Inc: h.inc, Nonce: o.Nonce})
+		h.holder.Offer(o.Terms)
+	}
 }
 
 // work ends the jobs whose time has come.
@@ -134,6 +195,7 @@ func (h *simHost) owned() []wire.Kept {
 // report tells the status when it has changed, and now and then.
 func (h *simHost) report() {
 	s := wire.Status{V: wire.Version, Host: h.name, Inc: h.inc, Epoch: h.epoch, Index: h.index, Version: "test", Workloads: h.scratch[:0]}
+	s.Lease.Held, s.Lease.Voters = h.held(), h.holder.Under()
 	for _, workload := range h.watch {
 		status := wire.WorkloadStatus{Workload: workload, Condition: actions.Stopped}
 		if token, runs := h.running[workload]; runs {
@@ -141,7 +203,7 @@ func (h *simHost) report() {
 		}
 		s.Workloads = append(s.Workloads, status)
 	}
-	same := slices.Equal(s.Workloads, h.told.Workloads) && s.Inc == h.told.Inc && s.Index == h.told.Index
+	same := slices.Equal(s.Workloads, h.told.Workloads) && s.Inc == h.told.Inc && s.Index == h.told.Index && s.Epoch == h.told.Epoch && s.Lease == h.told.Lease
 	if same && h.w.now-h.toldAt < 2*time.Second {
 		return
 	}
@@ -155,12 +217,18 @@ func (h *simHost) report() {
 
 // assign takes an Assignment in.
 func (h *simHost) assign(a wire.Assignment) {
-	if !h.hears() || a.Inc != h.inc || a.Index <= h.index || a.Epoch < h.epoch {
+	if !h.hears() || a.Inc != h.inc || a.Index <= h.index || a.Epoch != h.epoch && (h.nonce == 0 || a.Nonce != h.nonce) {
 		return
 	}
-	h.epoch, h.index, h.watch = a.Epoch, a.Index, nil
+	if a.Epoch != h.epoch {
+		h.holder.Join(a.Epoch, a.Terms, a.Voters)
+		h.self, h.former, h.last, h.tried = a.Terms.Self, h.inc, a.Epoch, nil
+	}
+	h.holder.SetVoters(a.Voters)
+	h.epoch, h.index, h.watch, h.exclusive = a.Epoch, a.Index, nil, map[string]bool{}
 	for _, watched := range a.Watch {
 		h.watch = append(h.watch, watched.Target.Workload)
+		h.exclusive[watched.Target.Workload] = watched.Exclusive
 	}
 	keep := map[string]uint64{}
 	for _, k := range a.Keep {
@@ -175,7 +243,13 @@ func (h *simHost) assign(a wire.Assignment) {
 			delete(h.doing, workload)
 		}
 	}
+	if a.Rejoin {
+		h.join()
+	}
 }
+
+// held says that the lease lets things be started.
+func (h *simHost) held() bool { return h.holder.Confirmed() && h.holder.Phase(h.stamp()) == lease.Held }
 
 func (h *simHost) hears() bool { return h.up && h.agent && !h.cut }
 
@@ -186,7 +260,7 @@ func (h *simHost) command(c wire.Command) {
 	switch {
 	case !h.hears(), busy != nil && busy.command.ID == c.ID:
 		return
-	case c.Inc != h.inc || c.Epoch != h.epoch || h.stamp() > c.NotAfter:
+	case c.Inc != h.inc || c.Epoch != h.epoch || h.stamp() > c.NotAfter, c.Action.Verb == actions.Start && !h.held():
 		h.answer(wire.Result{ID: c.ID, Token: c.Token, Inc: c.Inc, Epoch: c.Epoch, Outcome: wire.Failed, Reason: "refused"})
 		return
 	}

@@ -13,11 +13,12 @@ type Now struct {
 	Log   time.Time     // log time: never earlier than State.At; run and step deadlines are judged by it
 }
 
-// Intent is one thing that Decide wants to happen. Exactly one of Propose, Send and Assign is set.
+// Intent is one thing that Decide wants to happen. Exactly one of Propose, Send, Offer and Assign is set.
 type Intent struct {
 	Key     string // what it is about; a proposal with the key of one in flight is not made twice
 	Propose *Entry // to the log; At is set by the proposer
 	Send    *wire.Command
+	Offer   *wire.Offer
 	Assign  *wire.Assignment
 }
 

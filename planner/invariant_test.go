@@ -38,11 +38,14 @@ func ownersBroken(c commit) string {
 	for name, is := range c.after.Workloads.All() {
 		was, _ := c.before.Workloads.Get(name)
 		if is.Owner != "" && c.after.Inventory.Workloads[name].Exclusive {
-			if host, _ := c.after.Hosts.Get(is.Owner); host.Epoch != is.Epoch || (host.Phase != Active && host.Phase != Revoking) {
+			if host, _ := c.after.Hosts.Get(is.Owner); host.Epoch != is.Epoch || host.Phase == Unseen {
 				return fmt.Sprintf("%s is owned by %s under #%d, which is %s under #%d", name, is.Owner, is.Epoch, host.Phase, host.Epoch)
 			}
 			if was.Owner != "" && was.Owner != is.Owner {
 				return fmt.Sprintf("%s went from %s to %s at once", name, was.Owner, is.Owner)
+			}
+			if was.Owner == "" && was.Last != "" && is.Owner != was.Last && (is.Freed == nil || is.Freed.Host != was.Last) {
+				return fmt.Sprintf("%s went from %s to %s without evidence: %v", name, was.Last, is.Owner, is.Freed)
 			}
 		}
 		switch e := c.entry.Event.(type) {

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"fmt"
 	"slices"
 	"time"
 
@@ -8,12 +9,13 @@ import (
 	"github.com/holter-ha/holter/wire"
 )
 
-// witnesses lists the monitors that say, able and fresh, that a host is lost: no beat of any incarnation of it.
-func (v *View) witnesses(host string, now Now) []Witness {
+// witnesses lists the monitors that say, able and fresh, that an incarnation of a host is lost. One that has never heard the
+// host (incarnation 0) bears witness, too.
+func (v *View) witnesses(host string, inc uint64, now Now) []Witness {
 	var out []Witness
 	for _, name := range v.monitors {
 		o, ok := v.opinionOf(name, host, now)
-		if ok && o.Verdict == wire.Lost {
+		if ok && o.Verdict == wire.Lost && (o.Inc == inc || o.Inc == 0) {
 			out = append(out, Witness{Monitor: name, Age: o.Age})
 		}
 	}
@@ -53,6 +55,9 @@ func (v *View) opinionOf(monitor, host string, now Now) (wire.Opinion, bool) {
 // heard says that this monitor itself hears an incarnation of a host now.
 func (v *View) heard(host string, inc uint64, now Now) bool {
 	i, known := v.index[host]
+	if n, ok := v.strange[host]; ok && n.inc == inc {
+		return now.Watch-n.at < v.heart.LateAfter
+	}
 	return known && v.targets[i].inc == inc && v.targets[i].verdict(now.Watch) == wire.Alive
 }
 
@@ -92,7 +97,7 @@ func (v *View) says(s *State, host, workload string) (wire.WorkloadStatus, bool)
 // Picture shows the view to people.
 func (v *View) Picture(s *State, now Now) *Picture {
 	p := &Picture{
-		Hosts: make(map[string]HostPicture, s.Hosts.Len()), Workloads: map[string][]WorkloadPicture{},
+		At: now.Log, Hosts: make(map[string]HostPicture, s.Hosts.Len()), Workloads: map[string][]WorkloadPicture{},
 		Monitors: make([]MonitorPicture, 0, len(v.monitors)), Strangers: []string{},
 	}
 	able, why := v.able(now)
@@ -139,8 +144,18 @@ func (v *View) picture(t *target, host Host, able bool, now Now) HostPicture {
 	if t.inc != 0 {
 		pic.Age = max(now.Watch-t.evidence(), 0)
 	}
-	for _, w := range v.witnesses(t.name, now) {
+	for _, w := range v.witnesses(t.name, host.Inc, now) {
 		pic.LostBy = append(pic.LostBy, w.Monitor)
+	}
+	if n, ok := v.strange[t.name]; ok && n.inc != host.Inc && t.verdict(now.Watch) == wire.Alive {
+		pic.Twin = fmt.Sprintf("%016x", n.inc)
+	}
+	if r, ok := v.reports[t.name]; ok && r.status.Inc == host.Inc {
+		pic.Lease = r.status.Lease
+		pic.Lease.Left -= now.Watch - r.at
+		if pic.Lease.Fenced > 0 {
+			pic.Lease.FencedAgo += now.Watch - r.at
+		}
 	}
 	switch {
 	case host.Phase == Unseen:

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/wire"
 )
 
 // Heart is what one monitor's view says of a host's heartbeat.
@@ -20,6 +21,7 @@ const (
 
 // Picture is one monitor's view for people, made at one moment. It is immutable.
 type Picture struct {
+	At        time.Time                    `json:"at"` // log time
 	Hosts     map[string]HostPicture       `json:"hosts"`
 	Workloads map[string][]WorkloadPicture `json:"workloads"` // what each host says of a workload, by host name
 	Monitors  []MonitorPicture             `json:"monitors"`  // the configured ones, by name
@@ -33,6 +35,10 @@ type HostPicture struct {
 	LostAfter time.Duration `json:"lost_after_ns"` // in effect now
 	Healed    time.Duration `json:"healed_ns"`     // the largest silence that healed, as remembered now
 	LostBy    []string      `json:"lost_by"`       // monitors that say lost
+	// Lease is the agent's own word on its lease, with what is left of it now. Twin is the incarnation of a second agent of
+	// this name that beats while the one that joined does; empty: none.
+	Lease wire.LeaseStatus `json:"lease"`
+	Twin  string           `json:"twin,omitempty"`
 }
 
 // WorkloadPicture is what one host's agent says of one workload.

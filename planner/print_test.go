@@ -80,6 +80,24 @@ func describe(event Event) string {
 		return name + " " + e.Plan
 	case PlanDisarmed:
 		return name + " " + e.Plan
+	case JoinOffered:
+		return name + " " + e.Host
+	case LeaseConfirmed:
+		return fmt.Sprintf("%s %s since #%d", name, e.Host, max(e.Epoch, e.Voters))
+	case HostRevoked:
+		return name + " " + e.Host
+	case FenceStarted:
+		return fmt.Sprintf("%s %s/%d by %s", name, e.Host, e.Attempt, e.Monitor)
+	case FenceFinished:
+		return fmt.Sprintf("%s %s/%d %s", name, e.Host, e.Attempt, e.Outcome)
+	case SilenceWanted:
+		return name + " " + e.Host
+	case HostReleased:
+		return name + " " + e.Host
+	case WorkloadSeenTwice:
+		return fmt.Sprintf("%s %s on %s", name, e.Workload, strings.Join(e.Hosts, " "))
+	case WorkloadSeenOnce:
+		return name + " " + e.Workload
 	case HostJoined:
 		return fmt.Sprintf("%s %s%s", name, e.Host, keptWords(e.Keep))
 	case HostLost:
@@ -93,7 +111,7 @@ func describe(event Event) string {
 	case RunStarted:
 		return strings.TrimSpace(fmt.Sprintf("%s %s %s %s", name, e.Kind, e.Plan, strings.Join(e.Hosts, " ")))
 	case StepStarted:
-		return strings.TrimSpace(fmt.Sprintf("%s %s/%s/%d %s", name, RunID(e.Run), e.Step, e.Attempt, e.Host))
+		return strings.TrimSpace(fmt.Sprintf("%s %s/%s/%d %s", name, RunID(e.Run), e.Step, e.Attempt, e.Host)) + standsOn(e.Why)
 	case StepFinished:
 		return fmt.Sprintf("%s %s/%s/%d %s", name, RunID(e.Run), e.Step, e.Attempt, outcomeWords(e))
 	case StepReset:
@@ -108,6 +126,17 @@ func describe(event Event) string {
 		return fmt.Sprintf("%s %s %s", name, RunID(e.Run), e.Outcome)
 	}
 	return name
+}
+
+// standsOn names the evidence among the inputs of a start, without its reason.
+func standsOn(why []Input) string {
+	for _, in := range why {
+		if in.Name == InputEvidence {
+			evidence, _, _ := strings.Cut(in.Value, ":")
+			return " on " + evidence
+		}
+	}
+	return ""
 }
 
 func keptWords(keep []wire.Kept) string {
@@ -137,12 +166,24 @@ func (s *story) stand() string {
 		if h.Evidence != nil {
 			fmt.Fprintf(&out, " %s by %s", h.Evidence.Kind, h.Evidence.By)
 		}
+		if h.Quarantined(s.w.time().Log) {
+			fmt.Fprint(&out, " quarantined")
+		}
+		if twin := s.w.views[s.w.lead].Picture(s.w.state, s.w.time()).Hosts[name].Twin; twin != "" {
+			fmt.Fprint(&out, " and a second one")
+		}
 		fmt.Fprintln(&out)
 	}
 	for name, wl := range s.w.state.Workloads.All() {
 		fmt.Fprintf(&out, "%s wanted=%s owner=%s ready=%t", name, wl.Wanted, or(wl.Owner, "-"), wl.Ready)
 		if wl.Stopping {
 			fmt.Fprint(&out, " stopping")
+		}
+		if len(wl.Twice) > 0 {
+			fmt.Fprintf(&out, " twice on %s", strings.Join(wl.Twice, " "))
+		}
+		if wl.Freed != nil && wl.Owner == "" {
+			fmt.Fprintf(&out, " freed: %s", wl.Freed.Kind)
 		}
 		if wl.Run != 0 {
 			fmt.Fprintf(&out, " claimed by %s", RunID(wl.Run))

@@ -15,7 +15,7 @@ import (
 // TestScenarios replays the transcripts of testdata/scenarios: commands, and all that the log and the agents then heard.
 // Rewrite them with -rewrite and read the diff.
 //
-//	cluster [demo]                   an inventory (see parseInventory); each host boots and joins
+//	cluster                          an inventory (see parseInventory); each host boots and joins
 //	plan NAME [trigger=any|H,…]      a plan (see parsePlan), applied and armed; disarmed: applied only
 //	arm NAME / disarm NAME
 //	start|stop W… [with]             as holter start, holter stop
@@ -24,6 +24,11 @@ import (
 //	confirm H                        as holter fence confirm
 //	kill|boot|cut|heal H…            the machine is turned off or on, its network cut or healed
 //	restart-agent H                  a new incarnation of the agent, the workloads run on; forget=W: without the workload
+//	fence H                          as holter fence
+//	power done|failed|unknown        what comes of the attempts to fence from here on
+//	silence H 10m / speak H          its silence is wanted, or not any more
+//	release H                        as holter host release
+//	clone H                          a second machine of this name is turned on
 //	found W H                        the workload runs there, and nobody of ours started it
 //	mood H VERB W outcome=done|failed|unknown [stopped] [silent] [took=1s] [times=1]
 //	leader M [restarted]             another monitor leads; restarted: it has heard nobody yet
@@ -55,7 +60,6 @@ func (s *scenario) do(t *testing.T, d *datadriven.TestData) string {
 	_ = s.take()
 	switch d.Cmd {
 	case "cluster":
-		_, s.demo = fields["demo"]
 		s.form(parseInventory(t, d.Input))
 		s.run(2*time.Second, nil)
 		_ = s.take()
@@ -72,7 +76,9 @@ func (s *scenario) do(t *testing.T, d *datadriven.TestData) string {
 		return s.wait(words)
 	case "status":
 		return s.stand()
-	case "kill", "boot", "cut", "heal", "restart-agent", "found", "mood":
+	case "power":
+		s.power = func(FenceStarted) wire.Outcome { return wire.Outcome(words[0]) }
+	case "kill", "boot", "cut", "heal", "restart-agent", "found", "mood", "clone":
 		s.machine(d, words, fields)
 	case "leader":
 		s.lead = words[0]
@@ -133,6 +139,11 @@ func (s *scenario) machine(d *datadriven.TestData, words []string, fields map[st
 			h.cut = true
 		case "heal":
 			h.cut = false
+		case "clone":
+			s.hosts = append(s.hosts, newSimHost(s.world, name))
+			twin := s.hosts[len(s.hosts)-1]
+			twin.born, twin.bootID = 7, "another machine"
+			twin.startAgent()
 		case "restart-agent":
 			if gone := fields["forget"]; gone != "" {
 				delete(h.running, gone)
@@ -173,6 +184,15 @@ func (s *scenario) person(d *datadriven.TestData, words []string, fields map[str
 	case "confirm":
 		host, _ := s.state.Hosts.Get(words[0])
 		s.operator(HostExpired{Host: words[0], Epoch: host.Epoch, Revocation: host.Revocation, Evidence: Confirmed}, "I pulled the plug")
+	case "fence":
+		run, err := NewFence(s.state, words[0])
+		s.launch(run, err)
+	case "silence":
+		s.operator(SilenceWanted{Host: words[0], Until: s.time().Log.Add(duration(s.world.t, words[1], 0))}, "a new kernel")
+	case "speak":
+		s.operator(SilenceEnded{Host: words[0]}, "")
+	case "release":
+		s.operator(HostReleased{Host: words[0]}, "its cable was changed")
 	case "retry":
 		s.operator(StepRetried{Run: s.runID(words[0]), Step: words[1]}, "")
 	case "skip":

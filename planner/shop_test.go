@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/plans"
 )
 
@@ -16,7 +17,7 @@ var heartbeat = plans.Heartbeat{Interval: 250 * time.Millisecond, LateAfter: 750
 
 // parseInventory reads an inventory of one line a thing, as the transcripts write it:
 //
-//	host h1 site=ams
+//	host h1 site=ams self=guard lease=fast fence=bmc
 //	workload api hosts=h1,h2 after=db,auth:restart shared start=5s ready=5s stop=5s
 func parseInventory(t testing.TB, text string) *plans.Inventory {
 	t.Helper()
@@ -33,7 +34,7 @@ func parseInventory(t testing.TB, text string) *plans.Inventory {
 		switch words[0] {
 		case "host":
 			site := fields["site"]
-			inv.Hosts[words[1]] = plans.Host{Site: site}
+			inv.Hosts[words[1]] = parseHost(t, site, fields)
 			if !slices.Contains(inv.Sites, site) {
 				inv.Sites = append(inv.Sites, site)
 			}
@@ -47,6 +48,34 @@ func parseInventory(t testing.TB, text string) *plans.Inventory {
 	return inv
 }
 
+// parseHost reads self=guard, self=watchdog, lease=fast and fence=bmc,psu1+psu2 (two levels, the second of two devices).
+func parseHost(t testing.TB, site string, fields map[string]string) plans.Host {
+	t.Helper()
+	h := plans.Host{Site: site, Lease: lease.Normal()}
+	if fields["lease"] == "fast" {
+		h.Lease = lease.Fast()
+	}
+	switch h.Lease.Self = lease.SelfFence(or(fields["self"], string(lease.None))); h.Lease.Self {
+	case lease.Guard:
+		h.Lease.Kill = lease.GuardKill
+	case lease.Watchdog:
+		h.Lease.Kill = lease.DefaultWatchdog
+	case lease.None:
+	}
+	for level := range strings.SplitSeq(fields["fence"], ",") {
+		var devices []plans.FenceDevice
+		for device := range strings.SplitSeq(level, "+") {
+			if device != "" {
+				devices = append(devices, plans.FenceDevice{Name: device, Agent: "fence_dummy", Timeout: 10 * time.Second, Attempts: 1})
+			}
+		}
+		if devices != nil {
+			h.Fence = append(h.Fence, plans.FenceLevel{Devices: devices})
+		}
+	}
+	return h
+}
+
 func parseWorkload(t testing.TB, name string, fields map[string]string) plans.Workload {
 	t.Helper()
 	_, shared := fields["shared"]
@@ -54,7 +83,7 @@ func parseWorkload(t testing.TB, name string, fields map[string]string) plans.Wo
 		Kind: "memory", Unit: name, Exclusive: !shared, Hosts: strings.Split(fields["hosts"], ","), After: []plans.Dependency{},
 		Ready: actions.Ready{When: actions.ReadyActive, Timeout: duration(t, fields["ready"], 5*time.Second)},
 		Stop:  []actions.Rung{{Limit: duration(t, fields["stop"], 5*time.Second)}},
-		Start: duration(t, fields["start"], 5*time.Second),
+		Start: duration(t, fields["start"], 5*time.Second), Evidence: plans.Evidence(or(fields["evidence"], string(plans.EvidenceAny))),
 	}
 	for provider := range strings.SplitSeq(fields["after"], ",") {
 		if provider == "" {
@@ -74,7 +103,7 @@ func parseWorkload(t testing.TB, name string, fields map[string]string) plans.Wo
 // A step comes after the one before it unless it has after=, which may be empty. Workloads are lost_with, any or names.
 func parsePlan(t testing.TB, name, trigger, text string) *plans.Plan {
 	t.Helper()
-	plan := &plans.Plan{Name: name, Source: text, Hash: name + "\n" + text, Steps: []plans.Step{}}
+	plan := &plans.Plan{Name: name, Source: text, Hash: name + "\n" + text, Steps: []plans.Step{}, Guard: plans.Guard{MaxLost: 3, MaxLostShare: 30}}
 	if trigger != "" {
 		plan.Trigger = []plans.Trigger{{HostLost: parseSelector(trigger)}}
 	}

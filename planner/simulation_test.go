@@ -23,11 +23,11 @@ const (
 	simRepeat = 5               // times that one and the same entry may be refused in a row
 )
 
-const simInventory = `host h1 site=ams
-host h2 site=ams
-host h3 site=fra
+const simInventory = `host h1 site=ams self=guard
+host h2 site=ams self=guard lease=fast fence=bmc
+host h3 site=fra self=watchdog
 host h4 site=fra
-host h5 site=fra
+host h5 site=fra fence=bmc
 workload db hosts=h1,h2,h3
 workload api hosts=h2,h3,h4 after=db:restart
 workload web hosts=h4,h5,h1 after=api
@@ -75,6 +75,7 @@ func newStorm(t *testing.T, seed uint64) *storm {
 	if *onlySeed != 0 {
 		story = tellStory(s.world)
 	}
+	s.killed = func(h *simHost) { s.harmed[h.name] = s.now }
 	told := s.heard
 	s.heard = func(c commit) {
 		if told != nil {
@@ -92,6 +93,9 @@ func (s *storm) chance(percent float64) bool { return s.rnd.Float64()*100 < perc
 func (s *storm) run() string {
 	s.form(parseInventory(s.t, simInventory))
 	then := []string{"halt", "continue", "abort"}[s.rnd.IntN(3)]
+	s.power = func(FenceStarted) wire.Outcome {
+		return []wire.Outcome{wire.Done, wire.Failed, wire.Unknown}[s.rnd.IntN(3)]
+	}
 	plan := parsePlan(s.t, "elsewhere", "any", "fence fence timeout=1m within=20s\nup start workloads=lost_with attempts=2 delay=1s within=20s then="+then)
 	s.mustApply(FilesApplied{Base: s.state.Revision, Set: plans.Set{Plans: []*plans.Plan{plan}}}, "")
 	s.mustApply(PlanArmed{Plan: "elsewhere"}, "")
@@ -148,6 +152,7 @@ func (s *storm) blow() {
 // heal ends all faults and turns all machines on.
 func (s *storm) heal() {
 	s.lose, s.twice, s.drop, s.doing = nil, nil, func() bool { return false }, nil
+	s.power = func(FenceStarted) wire.Outcome { return wire.Failed } // whoever is fenced now would have to be turned on again
 	s.delay = func() time.Duration { return 10 * time.Millisecond }
 	for _, h := range s.hosts {
 		h.cut = false
@@ -210,7 +215,15 @@ func (s *storm) person() {
 	names := sortedKeys(s.state.Inventory.Workloads)
 	r := Request{Workloads: []string{names[s.rnd.IntN(len(names))]}, With: s.chance(50)}
 	var event Event
-	switch s.rnd.IntN(4) {
+	switch s.rnd.IntN(6) {
+	case 4:
+		run, err := NewFence(s.state, s.hosts[s.rnd.IntN(len(s.hosts))].name)
+		if err != nil {
+			return
+		}
+		event = run
+	case 5:
+		event = SilenceWanted{Host: s.hosts[s.rnd.IntN(len(s.hosts))].name, Until: s.time().Log.Add(10 * time.Second)}
 	case 0:
 		run, err := NewStart(s.state, r)
 		if err != nil {
@@ -232,7 +245,7 @@ func (s *storm) person() {
 		step := run.Steps[s.rnd.IntN(len(run.Steps))]
 		event = []Event{StepRetried{Run: run.ID, Step: step.ID}, StepSkipped{Run: run.ID, Step: step.ID}, RunAborted{Run: run.ID}}[s.rnd.IntN(3)]
 	}
-	_ = s.apply(Entry{By: "ann", Event: event})
+	_ = s.apply(Entry{By: "ann", Reason: "because", Event: event})
 }
 
 // tidyUp is the person who, when all is well again, retries what has halted, and at last gives up on it: what it needs may

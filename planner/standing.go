@@ -20,7 +20,9 @@ func (s *State) Standing(run *Run) (state RunState, waits []string, until time.T
 		case what == "":
 			continue
 		case evidenceOf != "":
-			what = fmt.Sprintf("evidence that %s runs nothing (holter fence confirm %s --reason …)", evidenceOf, evidenceOf)
+			proof, person := s.proofOf(evidenceOf)
+			what = fmt.Sprintf("evidence that %s runs nothing: %s", evidenceOf, proof)
+			moving = moving || !person
 		case !st.halts():
 			moving = true
 		}
@@ -38,6 +40,21 @@ func (s *State) Standing(run *Run) (state RunState, waits []string, until time.T
 	return state, waits, until
 }
 
+// proofOf says where the evidence that a silent host runs nothing will come from, and whether only a person can bring it.
+func (s *State) proofOf(name string) (proof string, person bool) {
+	host, _ := s.Hosts.Get(name)
+	confirm := fmt.Sprintf("holter fence confirm %s --reason …", name)
+	switch {
+	case host.Fence.Open():
+		return fmt.Sprintf("attempt %d to fence it, by %s", host.Fence.Attempt, host.Fence.Monitor), false
+	case host.Phase == Revoking && host.Lease.Fences():
+		return fmt.Sprintf("its lease is over %s after the last renewal (or: %s)", host.Lease.Takeover(), confirm), false
+	case len(s.Inventory.Hosts[name].Fence) > 0 && s.fenceWanted(name):
+		return fmt.Sprintf("fencing it failed (%s) and is tried again (or: %s)", host.Fence.reason(), confirm), false
+	}
+	return confirm, true
+}
+
 // awaits says what a run waits for with one of its steps, "" if for nothing; the lost host whose evidence it is; and until
 // when.
 func (s *State) awaits(c *course, st *Step) (what, evidenceOf string, until time.Time) {
@@ -50,7 +67,7 @@ func (s *State) awaits(c *course, st *Step) (what, evidenceOf string, until time
 		return "begins as soon as it can", host, c.dueSince(st).Add(limit)
 	case st.State != StateStarted:
 		return "", "", time.Time{}
-	case st.Host != "" && s.phaseOf(st.Host) == Revoking:
+	case st.Host != "" && s.silent(st.Host):
 		evidenceOf = st.Host
 	}
 	return doing(st), evidenceOf, s.answerBy(st)

@@ -6,6 +6,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/plans"
 	"github.com/holter-ha/holter/wire"
 )
@@ -15,17 +16,17 @@ type State struct {
 	Index   uint64    `json:"index"`   // of the last entry applied
 	At      time.Time `json:"at"`      // log time of that entry
 	Cluster string    `json:"cluster"` // id, from ClusterFormed
-	// UnsafeDemo: lost hosts are assumed to run nothing. From ClusterFormed, never changed.
-	UnsafeDemo bool             `json:"unsafe_demo,omitempty"`
-	Inventory  *plans.Inventory `json:"inventory,omitempty"`
-	Revision   uint64           `json:"revision"` // index of the last FilesApplied
-	Plans      Table[Plan]      `json:"plans"`
-	Hosts      Table[Host]      `json:"hosts"`     // every host of the inventory
-	Workloads  Table[Workload]  `json:"workloads"` // every workload of the inventory
-	Runs       Table[*Run]      `json:"runs"`      // by indexKey; the open ones and the last maxEndedRuns
-	LastRun    uint64           `json:"last_run"`
-	Events     Table[Logged]    `json:"events"` // by indexKey; the last maxEvents
-	Refused    uint64           `json:"refused"`
+	// Voters are the sets of lease voters, oldest first: the one in force, and the former ones that a host has joined under.
+	Voters    []lease.Voters   `json:"voters"`
+	Inventory *plans.Inventory `json:"inventory,omitempty"`
+	Revision  uint64           `json:"revision"` // index of the last FilesApplied
+	Plans     Table[Plan]      `json:"plans"`
+	Hosts     Table[Host]      `json:"hosts"`     // every host of the inventory
+	Workloads Table[Workload]  `json:"workloads"` // every workload of the inventory
+	Runs      Table[*Run]      `json:"runs"`      // by indexKey; the open ones and the last maxEndedRuns
+	LastRun   uint64           `json:"last_run"`
+	Events    Table[Logged]    `json:"events"` // by indexKey; the last maxEvents
+	Refused   uint64           `json:"refused"`
 
 	behind map[string][]dependent // by provider; of Inventory
 }
@@ -57,20 +58,84 @@ type Host struct {
 	Past       []uint64  `json:"past,omitempty"` // the last maxPast incarnations before Inc, newest first: none of them joins again
 	Version    string    `json:"version,omitempty"`
 	Journal    string    `json:"journal,omitempty"` // of the agent that joined last
+	Nonce      uint64    `json:"nonce,omitempty"`   // of the offer that the last join answered ...
+	Ask        uint64    `json:"ask,omitempty"`     // ... and which of the incarnation's asks it was
 	Since      time.Time `json:"since"`
-	Revocation uint64    `json:"revocation,omitempty"` // index of its last HostLost
+	Revocation uint64    `json:"revocation,omitempty"` // index of its last HostLost or HostRevoked
 	Evidence   *Evidence `json:"evidence,omitempty"`   // in phase expired
-	// Handled names, for the last HostLost, the run that each plan started for it.
+	// Lease holds the terms under which it joined; the inventory's count from its next join on.
+	Lease lease.Terms `json:"lease"`
+	// LeaseSince is an index of the log: every set of lease voters that was in force since then may have renewed what is left
+	// of its lease. It reaches back before Epoch when a lease went over from an incarnation to its successor.
+	LeaseSince uint64     `json:"lease_since,omitempty"`
+	Offer      *JoinOffer `json:"offer,omitempty"` // the newest, until it is used
+	Fence      *Fencing   `json:"fence,omitempty"` // the newest attempt under this revocation
+	// Handled names, for the last revocation, the run that each plan started for it.
 	Handled map[string]uint64 `json:"handled,omitempty"`
+	// Silence is when its silence is wanted, nil: not.
+	Silence *Silence `json:"silence,omitempty"`
+	// Losses are the times of its losses within the last flapWindow; Quarantine is until when it takes no workload because
+	// there were too many.
+	Losses     []time.Time `json:"losses,omitempty"`
+	Quarantine time.Time   `json:"quarantine,omitzero"`
+	// Acted is when a run was started by itself for it last; Damping is how long the next one waits from then.
+	Acted   time.Time     `json:"acted,omitzero"`
+	Damping time.Duration `json:"damping_ns,omitempty"`
+	// Tests are the last tests of its fence devices, by device.
+	Tests map[string]Tested `json:"tests,omitempty"`
 }
 
-// Evidence is how it is known that a lost host runs nothing.
+// JoinOffer is what an agent may join by, once.
+type JoinOffer struct {
+	Nonce uint64      `json:"nonce"` // index of the JoinOffered
+	Inc   uint64      `json:"inc"`
+	Ask   uint64      `json:"ask"`
+	Terms lease.Terms `json:"terms"`
+}
+
+// Fencing is an attempt to fence a host.
+type Fencing struct {
+	Attempt int           `json:"attempt"`
+	Monitor string        `json:"monitor"`
+	Begun   time.Time     `json:"begun"`
+	Within  time.Duration `json:"within_ns"`
+	Ended   time.Time     `json:"ended,omitzero"`
+	Outcome wire.Outcome  `json:"outcome,omitempty"` // empty while it is open
+	Device  string        `json:"device,omitempty"`
+	Reason  string        `json:"reason,omitempty"`
+}
+
+// Tested is what came of a fence device's last test.
+type Tested struct {
+	At     time.Time `json:"at"`
+	OK     bool      `json:"ok"`
+	Reason string    `json:"reason,omitempty"`
+}
+
+// Silence is a silence that is wanted.
+type Silence struct {
+	Until  time.Time `json:"until"`
+	By     string    `json:"by"`
+	Reason string    `json:"reason"`
+}
+
+// Evidence is how it is known that a host, or a workload there, runs no more.
 type Evidence struct {
 	Kind   EvidenceKind `json:"kind"`
-	Index  uint64       `json:"index"`
+	Host   string       `json:"host"`
+	Index  uint64       `json:"index"` // of the entry
 	At     time.Time    `json:"at"`
 	By     string       `json:"by"`
-	Reason string       `json:"reason,omitempty"`
+	Reason string       `json:"reason,omitempty"` // how
+}
+
+// String says it to people.
+func (e *Evidence) String() string {
+	text := fmt.Sprintf("%s (#%d) by %s", e.Kind, e.Index, e.By)
+	if e.Reason != "" {
+		text += ": " + e.Reason
+	}
+	return text
 }
 
 // Wanted is what a workload should be doing.
@@ -94,6 +159,11 @@ type Workload struct {
 	Stopping bool   `json:"stopping,omitempty"`   // its stop has been started
 	Last     string `json:"last,omitempty"`       // its last owner
 	Run      uint64 `json:"run,omitempty"`        // the open run that claims it
+	// Freed is the evidence by which its last owner lost it.
+	Freed *Evidence `json:"freed,omitempty"`
+	// Twice names the hosts that it was last seen running on at once; while it does nothing of it is granted.
+	Twice   []string `json:"twice,omitempty"`
+	Silence *Silence `json:"silence,omitempty"`
 	// Tried is the epoch of the last host under which it ran last, or was started again by itself: once per epoch is enough.
 	Tried uint64 `json:"tried,omitempty"`
 }
@@ -106,6 +176,7 @@ const (
 	RunPlan     RunKind = "plan"     // a plan of the operators
 	RunStart    RunKind = "start"    // holter start
 	RunStop     RunKind = "stop"     // holter stop
+	RunFence    RunKind = "fence"    // holter fence
 	RunHomeless RunKind = "homeless" // workloads that should run, on the host they were last on
 )
 
@@ -210,6 +281,9 @@ func (s *State) Run(id uint64) *Run {
 	run, _ := s.Runs.Get(indexKey(id))
 	return run
 }
+
+// Logged returns the event at an index of the log; false if it was refused, or is forgotten.
+func (s *State) Logged(index uint64) (Logged, bool) { return s.Events.Get(indexKey(index)) }
 
 // indexKey makes a number a table's key, so that the table is in the order of the numbers.
 func indexKey(n uint64) string { return fmt.Sprintf("%020d", n) }

@@ -12,14 +12,15 @@ import (
 
 // Limits of a view.
 const (
-	offsetWindow = 2048             // beats in each of the two buckets of the offset minimum
-	peakHalfLife = 60 * time.Minute // how fast a healed silence is forgotten
-	maxTargets   = 100_000
-	maxOpinions  = 5_000                  // in one published view
-	digestFresh  = time.Second            // an older view of another monitor counts for nothing
-	canaryLimit  = 700 * time.Millisecond // a view each 200 ms, 500 ms to come back
-	joinFresh    = 3 * time.Second        // an agent asks once a second
-	never        = time.Duration(-1)
+	offsetWindow  = 2048             // beats in each of the two buckets of the offset minimum
+	peakHalfLife  = 60 * time.Minute // how fast a healed silence is forgotten
+	maxTargets    = 100_000
+	maxOpinions   = 5_000                  // in one published view
+	digestFresh   = time.Second            // an older view of another monitor counts for nothing
+	canaryLimit   = 700 * time.Millisecond // a view each 200 ms, 500 ms to come back
+	joinFresh     = 3 * time.Second        // an agent asks once a second
+	newcomerFresh = 10 * time.Second       // how long a second incarnation is remembered
+	never         = time.Duration(-1)
 )
 
 // target is what a view knows of one host's heart. Times are of the watch clock, stamps of the sender's boot clock.
@@ -28,7 +29,7 @@ const (
 // of the largest silence that healed ("gap memory"). See docs/architecture.md, detection.
 type target struct {
 	name     string
-	inc      uint64        // incarnation that is heard now; 0: none yet
+	inc      uint64        // incarnation that is listened to; 0: none yet
 	replaced [2]uint64     // the last two before it: their late beats are dropped
 	off      time.Duration // smallest (arrival - stamp) of the last one to two windows
 	offNext  time.Duration // the same of the present window
@@ -38,7 +39,21 @@ type target struct {
 	late     time.Duration // deadline: then the host is late
 	lost     time.Duration // deadline: then the host is lost
 	seq      uint32
-	n        uint32 // beats in the present window
+	n        uint32 // beats in the present window; 0: none of this incarnation yet
+	bound    bool   // inc has joined: another incarnation's beats are no sign of its life
+}
+
+// newcomer is another incarnation of a host than the one that has joined: the next one, or a second machine of this name.
+type newcomer struct {
+	inc  uint64
+	boot [16]byte
+	at   time.Duration // arrival of its newest beat, watch clock
+}
+
+// asker is an incarnation of a host that asks to join.
+type asker struct {
+	host string
+	inc  uint64
 }
 
 // Health is what a monitor knows of its own ability to judge. Times are of the watch clock; never (-1) means never.
@@ -76,10 +91,16 @@ type View struct {
 	index   map[string]int32
 	targets []target
 	peers   map[string]peer
-	reports map[string]report      // newest status of each host
-	joins   map[string]asked       // by host: who asked to join and has not shown that it got its answer
-	touched map[string]bool        // hosts whose status came since Acted
-	results map[string]wire.Result // by command id, of steps under way
+	strange map[string]newcomer          // by host
+	reports map[string]report            // newest status of each host
+	joins   map[asker]asked              // who asked to join and has not shown that it got its answer
+	touched map[string]bool              // hosts whose status came since Acted
+	results map[string]wire.Result       // by command id, of steps under way
+	expired map[string]map[string]uint64 // by host: of each monitor, the revocation that its newest lease report answers
+	fenced  map[string]wire.Fenced       // by host: the newest answer to a fence attempt
+	running map[string]map[string]bool   // by workload: the hosts whose newest status says that it runs
+	double  map[string]time.Duration     // workloads that run on several hosts, since when
+	hosts   Table[Host]                  // that Learn has seen
 	memo    memo
 }
 
@@ -89,8 +110,10 @@ func NewView(self string, monitors []string) *View {
 		self: self, monitors: slices.Sorted(slices.Values(monitors)),
 		heart:  plans.Heartbeat{Interval: 250 * time.Millisecond, LateAfter: 750 * time.Millisecond, LostAfter: 3 * time.Second, LostAfterMax: 6 * time.Second},
 		health: Health{Stalled: never, Disconnected: never, Echo: never}, deaf: never,
-		index: map[string]int32{}, peers: map[string]peer{}, reports: map[string]report{}, joins: map[string]asked{},
-		touched: map[string]bool{}, results: map[string]wire.Result{},
+		index: map[string]int32{}, peers: map[string]peer{}, strange: map[string]newcomer{}, reports: map[string]report{},
+		joins: map[asker]asked{}, touched: map[string]bool{}, results: map[string]wire.Result{},
+		expired: map[string]map[string]uint64{}, fenced: map[string]wire.Fenced{},
+		running: map[string]map[string]bool{}, double: map[string]time.Duration{},
 	}
 }
 
@@ -126,6 +149,10 @@ func (v *View) Observe(b *wire.Beat, now Now) {
 		i = v.index[string(b.Host)]
 	}
 	t := &v.targets[i]
+	if b.Inc != t.inc && t.bound {
+		v.strange[t.name] = newcomer{inc: b.Inc, boot: b.Boot, at: now.Watch}
+		return
+	}
 	if b.Inc != t.inc {
 		// What was replaced stays so, unless what replaced it is lost: then the late beat was that one's.
 		if now.Watch < t.lost && (b.Inc == t.replaced[0] || b.Inc == t.replaced[1]) {
@@ -135,9 +162,12 @@ func (v *View) Observe(b *wire.Beat, now Now) {
 			t.replaced[1] = t.replaced[0]
 		}
 		t.replaced[0] = t.inc
-		t.inc, t.off, t.offNext, t.stamp, t.n, t.seq = b.Inc, math.MaxInt64, math.MaxInt64, 0, 0, 0
+		t.inc, t.n = b.Inc, 0
 	} else if gap := now.Watch - t.evidence(); gap+gap/2 > v.heart.LostAfter {
 		t.remember(gap, now.Watch)
+	}
+	if t.n == 0 {
+		t.off, t.offNext, t.stamp, t.seq = math.MaxInt64, math.MaxInt64, 0, 0
 	}
 	offset := now.Watch - b.Stamp
 	if t.n++; t.n > offsetWindow {
@@ -153,6 +183,34 @@ func (v *View) Observe(b *wire.Beat, now Now) {
 		v.deaf = now.Watch
 	}
 	v.heardAny = max(v.heardAny, t.late)
+}
+
+// Learn binds each host to the incarnation that has joined, as the log says: a second machine of its name is heard beside
+// it, not in its place. The evidence of life of an incarnation that was not heard yet is as old as the log's word.
+func (v *View) Learn(s *State, now Now) {
+	if v.hosts == s.Hosts {
+		return
+	}
+	v.hosts = s.Hosts
+	for name, host := range s.Hosts.All() {
+		i, known := v.index[name]
+		if !known {
+			continue // Configure comes first
+		}
+		t := &v.targets[i]
+		t.bound = host.Phase == Active || host.Phase == Revoking
+		if t.bound && t.inc != host.Inc {
+			if t.replaced[0] != host.Inc {
+				t.replaced[1] = t.replaced[0]
+			}
+			t.replaced[0], t.inc = t.inc, host.Inc
+			t.off, t.offNext, t.stamp, t.seq, t.n = now.Watch, math.MaxInt64, 0, 0, 0
+			v.deadlines(t, t.evidence(), now.Watch)
+		}
+		if n, ok := v.strange[name]; ok && n.inc == t.inc {
+			delete(v.strange, name)
+		}
+	}
 }
 
 // evidence is when, on the watch clock, the newest heard beat was sent, as far as the fastest beats tell.
@@ -274,53 +332,4 @@ func (v *View) ObservePeer(p wire.View, now Now) {
 		opinions[o.Host] = o
 	}
 	v.peers[p.Monitor] = peer{view: p, opinions: opinions, at: now.Watch}
-}
-
-// ObserveStatus hears what an agent says of its workloads.
-func (v *View) ObserveStatus(s wire.Status, now Now) {
-	if v.replaced(s.Host, s.Inc) {
-		return
-	}
-	if old, ok := v.reports[s.Host]; ok && old.status.Inc == s.Inc && s.Seq < old.status.Seq {
-		return
-	}
-	v.reports[s.Host] = report{status: s, at: now.Watch}
-	v.touched[s.Host] = true
-}
-
-// ObserveJoin hears an agent that asks to join.
-func (v *View) ObserveJoin(j wire.Join, now Now) {
-	if !v.replaced(j.Host, j.Inc) {
-		v.joins[j.Host] = asked{join: j, at: now.Watch}
-	}
-}
-
-// replaced says that a newer incarnation of a host has been heard since: what comes of this one is late.
-func (v *View) replaced(host string, inc uint64) bool {
-	i, known := v.index[host]
-	return known && inc != v.targets[i].inc && slices.Contains(v.targets[i].replaced[:], inc)
-}
-
-// ObserveResult hears an agent's answer. What answers no command under way is dropped by Acted.
-func (v *View) ObserveResult(r wire.Result) { v.results[r.ID] = r }
-
-// Acted tells the view that the intents of a Decide on s were carried out: what was answered is forgotten, and what was
-// asked a while ago, because whoever still waits asks again.
-func (v *View) Acted(s *State, now Now) {
-	clear(v.touched)
-	maps.DeleteFunc(v.joins, func(host string, a asked) bool {
-		return now.Watch-a.at > joinFresh || v.confirmed(s, host) && v.reports[host].status.Inc == a.join.Inc
-	})
-	if len(v.results) == 0 {
-		return
-	}
-	due := map[string]bool{}
-	for _, c := range v.remembered(s).open {
-		for i := range c.run.Steps {
-			if st := &c.run.Steps[i]; st.State == StateStarted {
-				due[CommandID(c.run, st)] = true
-			}
-		}
-	}
-	maps.DeleteFunc(v.results, func(id string, _ wire.Result) bool { return !due[id] })
 }

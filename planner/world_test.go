@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/plans"
 	"github.com/holter-ha/holter/wire"
 )
@@ -29,7 +30,9 @@ type world struct {
 	names []string // of the monitors
 	lead  string
 	hosts []*simHost
-	demo  bool
+
+	granters map[string]*lease.Granter // real, as the monitors'
+	fenced   map[string]wire.Fenced    // by host: what came of the newest attempt, told again and again
 
 	post     []letter
 	posted   int
@@ -37,13 +40,15 @@ type world struct {
 	heard    func(commit) // of each entry that was applied
 
 	// Faults, all nil or zero in a world without any.
-	delay func() time.Duration   // of a message
-	lose  func() bool            // a message
-	twice func() bool            // a message arrives
-	doing func(*simHost) deed    // what comes of a command
-	drop  func() bool            // a proposal, together with its leader
-	sent  func(wire.Command)     // hears each command
-	began func(*simHost, string) // hears each start of a workload, before it runs
+	delay  func() time.Duration                    // of a message
+	lose   func() bool                             // a message
+	twice  func() bool                             // a message arrives
+	doing  func(*simHost) deed                     // what comes of a command
+	drop   func() bool                             // a proposal, together with its leader
+	power  func(attempt FenceStarted) wire.Outcome // what comes of an attempt to fence
+	sent   func(wire.Command)                      // hears each command
+	began  func(*simHost, string)                  // hears each start of a workload, before it runs
+	killed func(*simHost)                          // hears each machine that kills what it runs because its lease is over
 }
 
 // commit is an entry with what came of it.
@@ -64,7 +69,7 @@ type letter struct {
 func newWorld(t testing.TB) *world {
 	w := &world{
 		t: t, now: 1000 * time.Second, state: NewState(), names: []string{"m1", "m2", "m3"}, lead: "m1",
-		views: map[string]*View{}, inflight: map[string]bool{},
+		views: map[string]*View{}, inflight: map[string]bool{}, granters: map[string]*lease.Granter{}, fenced: map[string]wire.Fenced{},
 	}
 	for _, name := range w.names {
 		w.restartMonitor(name)
@@ -79,7 +84,10 @@ func (w *world) restartMonitor(name string) {
 	if w.state.Inventory != nil {
 		v.Configure(w.state.Inventory, w.time())
 	}
+	v.Learn(w.state, w.time())
 	w.views[name] = v
+	w.granters[name] = lease.NewGranter(w.now)
+	w.granters[name].CaughtUp(w.state.Index)
 }
 
 func (w *world) time() Now {
@@ -118,6 +126,12 @@ func (w *world) apply(e Entry) error {
 			w.views[name].Configure(after.Inventory, w.time())
 		}
 	}
+	for _, name := range w.names {
+		w.views[name].Learn(after, w.time())
+	}
+	if attempt, ok := e.Event.(FenceStarted); ok && refused == nil {
+		w.fence(attempt)
+	}
 	if w.heard != nil {
 		w.heard(commit{index: after.Index, entry: decoded, before: before, after: after, refused: refused})
 	}
@@ -135,7 +149,7 @@ func (w *world) mustApply(event Event, reason string) {
 // form makes the cluster with an inventory and a machine for each of its hosts.
 func (w *world) form(inv *plans.Inventory) {
 	w.t.Helper()
-	w.mustApply(ClusterFormed{Cluster: "0123456789abcdef0123456789abcdef", UnsafeDemo: w.demo}, "")
+	w.mustApply(ClusterFormed{Cluster: "0123456789abcdef0123456789abcdef", Monitors: w.names}, "")
 	w.mustApply(FilesApplied{Set: plans.Set{Inventory: inv}}, "")
 	for _, name := range sortedKeys(inv.Hosts) {
 		w.hosts = append(w.hosts, newSimHost(w, name))
@@ -151,6 +165,15 @@ func (w *world) mail(do func()) {
 		w.deliver(do)
 	}
 	w.deliver(do)
+}
+
+// mailHost lets every machine of a name hear a message.
+func (w *world) mailHost(name string, hear func(*simHost)) {
+	for _, h := range w.hosts {
+		if h.name == name {
+			w.mail(func() { hear(h) })
+		}
+	}
 }
 
 func (w *world) deliver(do func()) {
@@ -186,7 +209,72 @@ func (w *world) step() {
 	if w.now%viewEvery == 0 {
 		w.publish()
 	}
+	if w.now%time.Second == 0 {
+		w.bearWitness()
+	}
 	w.decide()
+}
+
+// renew lets every monitor answer a renewal.
+func (w *world) renew(h *simHost, r wire.Renew) {
+	if h.cut {
+		return
+	}
+	for _, name := range w.names {
+		w.mail(func() {
+			host, _ := w.state.Hosts.Get(r.Host)
+			if h.cut || !w.granters[name].Renew(r.Host, r.Inc, r.Epoch, standingOf(host), w.state.Index, w.now) {
+				return
+			}
+			ack := lease.Ack{Monitor: name, Inc: r.Inc, Epoch: r.Epoch, Stamp: r.Stamp, Voters: w.state.LeaseVoters().Index}
+			w.mail(func() {
+				if h.hears() {
+					h.holder.Ack(ack)
+				}
+			})
+		})
+	}
+}
+
+// fence carries an attempt out, half a second later.
+func (w *world) fence(e FenceStarted) {
+	w.posted++
+	w.post = append(w.post, letter{at: w.now + 500*time.Millisecond, seq: w.posted, do: func() {
+		r := wire.Fenced{Monitor: e.Monitor, Host: e.Host, Revocation: e.Revocation, Attempt: e.Attempt, Outcome: wire.Done, Device: "bmc"}
+		if w.power != nil {
+			r.Outcome = w.power(e)
+		}
+		if r.Outcome == wire.Done {
+			w.host(e.Host).kill()
+		} else {
+			r.Device, r.Reason = "", "as the test says"
+		}
+		w.fenced[e.Host] = r
+	}})
+}
+
+// bearWitness lets every monitor report the leases that it knows to be over.
+func (w *world) bearWitness() {
+	for _, from := range w.names {
+		for name, host := range w.state.Hosts.All() {
+			if due, _ := w.granters[from].Report(name, standingOf(host), w.now); !due {
+				continue
+			}
+			r := wire.Report{Monitor: from, Host: name, Epoch: host.Epoch, Revocation: host.Revocation}
+			for _, to := range w.names {
+				w.mail(func() { w.views[to].ObserveReport(r) })
+			}
+		}
+	}
+	for _, name := range sortedKeys(w.fenced) {
+		for _, to := range w.names {
+			w.mail(func() { w.views[to].ObserveFenced(w.fenced[name]) })
+		}
+	}
+}
+
+func standingOf(h Host) lease.Standing {
+	return lease.Standing{Inc: h.Inc, Epoch: h.Epoch, Revocation: h.Revocation, Active: h.Phase == Active, Terms: h.Lease}
 }
 
 // publish lets every monitor tell the others its view.
@@ -212,10 +300,13 @@ func (w *world) decide() {
 			if w.sent != nil {
 				w.sent(command)
 			}
-			w.mail(func() { w.host(command.Host).command(command) })
+			w.mailHost(command.Host, func(h *simHost) { h.command(command) })
+		case intent.Offer != nil:
+			offer := *intent.Offer
+			w.mailHost(offer.Host, func(h *simHost) { h.offer(offer) })
 		case intent.Assign != nil:
 			assignment := *intent.Assign
-			w.mail(func() { w.host(assignment.Host).assign(assignment) })
+			w.mailHost(assignment.Host, func(h *simHost) { h.assign(assignment) })
 		default:
 			w.t.Fatalf("intent %q is none", intent.Key)
 		}

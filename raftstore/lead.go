@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -125,10 +126,11 @@ func (l *leadership) takeOver(ctx context.Context) {
 
 // nameCluster writes the first entry of a new cluster.
 func (l *leadership) nameCluster(ctx context.Context) error {
-	formed := l.opts.Formed
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails
-	formed.Cluster = hex.EncodeToString(id)
+	formed := planner.ClusterFormed{
+		Cluster: hex.EncodeToString(id), Monitors: slices.Sorted(maps.Keys(l.opts.Peers)),
+	}
 	_, err := l.propose(ctx, planner.Entry{At: time.Now().UTC(), By: l.opts.Name, Event: formed})
 	return err
 }

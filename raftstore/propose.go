@@ -85,6 +85,22 @@ func (s *Store) Verify(ctx context.Context) error {
 	return nil
 }
 
+// ReadIndex returns an index of the log: whoever has applied it has applied all that was committed before the call. Only a
+// verified leader can tell; it has applied it itself. The error is planner.ErrNotLeader on any other.
+func (s *Store) ReadIndex(ctx context.Context) (uint64, error) {
+	if !s.Leading() {
+		return 0, fmt.Errorf("read index: %w", planner.ErrNotLeader)
+	}
+	// The barrier passes the machine after everything that was committed before it; the verification is younger than the call.
+	if err := s.await(ctx, func() error { return s.raft.Barrier(s.opts.ProposeWait).Error() }); err != nil {
+		return 0, fmt.Errorf("read index: %w", outcome(err))
+	}
+	if err := s.Verify(ctx); err != nil {
+		return 0, fmt.Errorf("read index: %w", err)
+	}
+	return s.State().Index, nil
+}
+
 // Transfer hands leadership to the monitor that is furthest. After success this monitor does not lead; another is about to.
 func (s *Store) Transfer(ctx context.Context) error {
 	err := s.await(ctx, func() error { return s.raft.LeadershipTransfer().Error() })

@@ -40,8 +40,6 @@ type Options struct {
 	Peers map[string]string
 	// Expect is how many fresh monitors form a new cluster: all of Peers. 0 means len(Peers).
 	Expect int
-	// Formed is what a new cluster's first entry says, beside the cluster's id, which is made here.
-	Formed planner.ClusterFormed
 	Log    zerolog.Logger
 
 	// Heartbeat is raft's heartbeat and election timeout; a leader's lease is half of it. Default 500 ms: a leader's death

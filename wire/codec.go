@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/lease"
 )
 
 // MaxMessage is the most bytes that a message may have. It is also NATS's own default limit.
@@ -22,7 +23,7 @@ var (
 
 // Message is any of the JSON messages.
 type Message interface {
-	Join | Assignment | Status | Command | Result | View | Hello
+	Join | Offer | Assignment | Status | Command | Result | View | Hello | Renew | Ack | Report | ReadIndex | Fenced
 }
 
 // Fields is what Marshal and Unmarshal need of a message.
@@ -83,11 +84,31 @@ func (m *Command) version() *int    { return &m.V }
 func (m *Result) version() *int     { return &m.V }
 func (m *View) version() *int       { return &m.V }
 func (m *Hello) version() *int      { return &m.V }
+func (m *Offer) version() *int      { return &m.V }
+func (m *Renew) version() *int      { return &m.V }
+func (m *Ack) version() *int        { return &m.V }
+func (m *Report) version() *int     { return &m.V }
+func (m *ReadIndex) version() *int  { return &m.V }
+func (m *Fenced) version() *int     { return &m.V }
 
-func (m *Join) check() error       { return nil }
-func (m *Assignment) check() error { return nil }
-func (m *Command) check() error    { return nil }
-func (m *Hello) check() error      { return nil }
+func (m *Join) check() error      { return nil }
+func (m *Command) check() error   { return nil }
+func (m *Hello) check() error     { return nil }
+func (m *Renew) check() error     { return nil }
+func (m *Ack) check() error       { return nil }
+func (m *Report) check() error    { return nil }
+func (m *ReadIndex) check() error { return nil }
+
+func (m *Offer) check() error      { return checkSelf(m.Host, m.Terms.Self) }
+func (m *Assignment) check() error { return checkSelf(m.Host, m.Terms.Self) }
+
+func checkSelf(host string, self lease.SelfFence) error {
+	switch self {
+	case lease.None, lease.Guard, lease.Watchdog:
+		return nil
+	}
+	return fmt.Errorf("host %s: unknown self-fencing %q", host, self)
+}
 
 func (m *Status) check() error {
 	for _, w := range m.Workloads {
@@ -100,12 +121,15 @@ func (m *Status) check() error {
 	return nil
 }
 
-func (m *Result) check() error {
-	switch m.Outcome {
+func (m *Result) check() error { return checkOutcome("command "+m.ID, m.Outcome) }
+func (m *Fenced) check() error { return checkOutcome("fencing of "+m.Host, m.Outcome) }
+
+func checkOutcome(of string, outcome Outcome) error {
+	switch outcome {
 	case Done, Failed, Unknown:
 		return nil
 	}
-	return fmt.Errorf("command %s: unknown outcome %q", m.ID, m.Outcome)
+	return fmt.Errorf("%s: unknown outcome %q", of, outcome)
 }
 
 func (m *View) check() error {

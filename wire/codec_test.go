@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/lease"
 )
 
 var rewrite = flag.Bool("rewrite", false, "write the golden files of the present version anew")
@@ -41,19 +42,31 @@ func goldenOf[M Message, P Fields[M]](m M) golden {
 // goldens are the messages that lie in testdata, by file name.
 func goldens() map[string]golden {
 	target := actions.Target{Workload: "db", Kind: "systemd", Unit: "postgresql.service"}
+	terms := lease.Terms{Length: 6 * time.Second, Renew: time.Second, Stop: 1200 * time.Millisecond, Kill: time.Second, Self: lease.Guard}
 	ready := actions.Ready{When: actions.ReadyHTTP, URL: "http://127.0.0.1:8080/ready", Settle: time.Second, Timeout: time.Minute}
 	return map[string]golden{
 		"join.json": goldenOf(Join{
 			Host: "east-2", Boot: "8d3c0f5e7a114b92a06e21d4c3559f07", Inc: 1<<64 - 1, Stamp: 5 * time.Second, Epoch: 17,
+			Ask: 3, Nonce: 19, Former: 1<<64 - 2, Tried: []lease.Try{{Inc: 1<<64 - 3, Nonce: 18}},
 			Journal: "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
 			Keep:    []Kept{{Workload: "db", Token: 21}}, Version: "0.1.0",
 		}),
 		"assignment.json": goldenOf(Assignment{
-			Host: "east-2", Inc: 7, Epoch: 22, Index: 25, Keep: []Kept{{Workload: "db", Token: 21}},
-			Watch: []Watched{{Target: target, Ready: ready}}, Interval: 250 * time.Millisecond,
+			Host: "east-2", Inc: 7, Epoch: 22, Nonce: 19, Index: 25, Keep: []Kept{{Workload: "db", Token: 21}},
+			Terms: terms, Voters: lease.Voters{Index: 1, Names: []string{"m1", "m2", "m3"}}, Rejoin: true,
+			Watch: []Watched{{Target: target, Ready: ready, Exclusive: true}}, Interval: 250 * time.Millisecond,
+		}),
+		"offer.json":     goldenOf(Offer{Host: "east-2", Inc: 7, Ask: 3, Nonce: 19, Terms: terms}),
+		"renew.json":     goldenOf(Renew{Host: "east-2", Inc: 7, Epoch: 22, Stamp: 9 * time.Second}),
+		"ack.json":       goldenOf(Ack{Monitor: "m1", Host: "east-2", Inc: 7, Epoch: 22, Stamp: 9 * time.Second, Voters: 1}),
+		"report.json":    goldenOf(Report{Monitor: "m1", Host: "east-2", Epoch: 22, Revocation: 30}),
+		"readindex.json": goldenOf(ReadIndex{Monitor: "m1", Ask: 1<<64 - 1, Index: 40}),
+		"fenced.json": goldenOf(Fenced{
+			Monitor: "m1", Host: "east-2", Revocation: 30, Attempt: 2, Outcome: Done, Device: "bmc", Reason: "it took two tries", Took: time.Second,
 		}),
 		"status.json": goldenOf(Status{
 			Host: "east-2", Inc: 7, Epoch: 22, Index: 25, Seq: 3, Stamp: 9 * time.Second, Version: "0.1.0",
+			Lease: LeaseStatus{Held: true, Voters: 5, Left: 5 * time.Second, Fenced: 1, FencedAgo: time.Minute, Why: "the guard does not answer"},
 			Workloads: []WorkloadStatus{
 				{Workload: "api", Condition: actions.Unknown, Detail: "no answer within 2s"},
 				{Workload: "db", Condition: actions.Running, Ready: true, Token: 21, Autostart: true},
@@ -66,7 +79,7 @@ func goldens() map[string]golden {
 				Env: map[string]string{"HOLTER_TOKEN": "31"},
 			},
 			Ladder: []actions.Rung{{Limit: 20 * time.Second}, {Force: true, Limit: 5 * time.Second}},
-			Ready:  &ready, Within: 30 * time.Second, NotAfter: 11 * time.Second, Idempotent: true,
+			Ready:  &ready, Within: 30 * time.Second, NotAfter: 11 * time.Second, Idempotent: true, Exclusive: true,
 		}),
 		"result.json": goldenOf(Result{
 			ID: "R-0001/stop/db/1", Host: "east-2", Inc: 7, Epoch: 22, Token: 31, Outcome: Done, Reason: "exit status 0",

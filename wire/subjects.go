@@ -15,6 +15,12 @@ const (
 	aboutResult  = "result"
 	aboutView    = "view"
 	aboutHello   = "hello"
+	aboutOffer   = "offer"
+	aboutRenew   = "renew"
+	aboutAck     = "ack"
+	aboutReport  = "report"
+	aboutIndex   = "readindex"
+	aboutFenced  = "fenced"
 )
 
 // anyName stands for every name in a subscription.
@@ -43,6 +49,36 @@ func ViewSubject(monitor string) string { return subject(aboutView, monitor) }
 
 // HelloSubject carries a monitor's Hello. Monitors → monitors.
 func HelloSubject(monitor string) string { return subject(aboutHello, monitor) }
+
+// OfferSubject carries the Offers to a host. Monitors → agent.
+func OfferSubject(host string) string { return subject(aboutOffer, host) }
+
+// RenewSubject carries a host's Renews. Agent → monitors.
+func RenewSubject(host string) string { return subject(aboutRenew, host) }
+
+// AckSubject carries the Acks for a host. Monitors → agent.
+func AckSubject(host string) string { return subject(aboutAck, host) }
+
+// ReportSubject carries a monitor's Reports. Monitors → monitors.
+func ReportSubject(monitor string) string { return subject(aboutReport, monitor) }
+
+// ReadIndexSubject carries a monitor's ReadIndex question and its answer. Monitors → monitors.
+func ReadIndexSubject(monitor string) string { return subject(aboutIndex, monitor) }
+
+// FencedSubject carries a monitor's Fenced. Monitors → monitors.
+func FencedSubject(monitor string) string { return subject(aboutFenced, monitor) }
+
+// AllRenews subscribes to the Renews of every host.
+func AllRenews() string { return subject(aboutRenew, anyName) }
+
+// AllReports subscribes to the Reports of every monitor.
+func AllReports() string { return subject(aboutReport, anyName) }
+
+// AllReadIndexes subscribes to the ReadIndex of every monitor.
+func AllReadIndexes() string { return subject(aboutIndex, anyName) }
+
+// AllFenced subscribes to the Fenced of every monitor.
+func AllFenced() string { return subject(aboutFenced, anyName) }
 
 // AllBeats subscribes to the beats of every host.
 func AllBeats() string { return subject(aboutBeat, anyName) }

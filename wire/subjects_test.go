@@ -18,6 +18,16 @@ func TestSubjects(t *testing.T) {
 		{AllResults(), "holter.v1.result.*", "*"},
 		{AllViews(), "holter.v1.view.*", "*"},
 		{AllHellos(), "holter.v1.hello.*", "*"},
+		{OfferSubject("east-2"), "holter.v1.offer.east-2", "east-2"},
+		{RenewSubject("east-2"), "holter.v1.renew.east-2", "east-2"},
+		{AckSubject("east-2"), "holter.v1.ack.east-2", "east-2"},
+		{ReportSubject("m1"), "holter.v1.report.m1", "m1"},
+		{ReadIndexSubject("m1"), "holter.v1.readindex.m1", "m1"},
+		{FencedSubject("m1"), "holter.v1.fenced.m1", "m1"},
+		{AllRenews(), "holter.v1.renew.*", "*"},
+		{AllReports(), "holter.v1.report.*", "*"},
+		{AllReadIndexes(), "holter.v1.readindex.*", "*"},
+		{AllFenced(), "holter.v1.fenced.*", "*"},
 	} {
 		if test.got != test.want {
 			t.Errorf("got %s, want %s", test.got, test.want)

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/holter-ha/holter/actions"
+	"github.com/holter-ha/holter/lease"
 )
 
 // Version of the JSON messages. A message of another version is refused.
@@ -24,16 +25,25 @@ type Kept struct {
 	Token    uint64 `json:"token"`
 }
 
-// Join asks the monitors to take this incarnation of a host in. It is repeated each second until an Assignment for this
-// incarnation arrives. Agent → monitors, on JoinSubject.
+// Join asks the monitors to take this incarnation of a host in, in two turns: without a Nonce it asks for an Offer; with the
+// Nonce of that Offer it says what runs here. Each turn is repeated each second until it is answered. An agent that asks to
+// join acts under no epoch. Agent → monitors, on JoinSubject.
 type Join struct {
 	V     int           `json:"v"`
 	Host  string        `json:"host"`
 	Boot  string        `json:"boot"` // the machine's boot id, 32 hex digits
 	Inc   uint64        `json:"inc"`  // this process's incarnation: random, never zero
 	Stamp time.Duration `json:"stamp_ns"`
-	// Epoch is the host epoch this agent held last in this boot, 0 for none.
-	Epoch uint64 `json:"host_epoch,omitempty"`
+	// Ask counts the times that this incarnation began to join anew: an Offer to an earlier one is void.
+	Ask uint64 `json:"ask"`
+	// Nonce of the Offer that this answers, 0 while there is none.
+	Nonce uint64 `json:"nonce,omitempty"`
+	// Epoch is the host epoch that was held last in this boot, 0 for none, and Former the incarnation that held it: whoever
+	// knows both is its successor on the same running machine.
+	Epoch  uint64 `json:"host_epoch,omitempty"`
+	Former uint64 `json:"former,omitempty"`
+	// Tried are later incarnations of this boot whose joins were never answered.
+	Tried []lease.Try `json:"tried,omitempty"`
 	// Journal names the agent's journal: 32 hex digits, drawn when it was made. Only who still has the journal of the
 	// former join can prove by Keep what is gone.
 	Journal string `json:"journal,omitempty"`
@@ -43,6 +53,16 @@ type Join struct {
 	Version string `json:"version"` // of the agent's program
 }
 
+// Offer lets an agent join: once, and under these terms. Monitors → agent, on OfferSubject.
+type Offer struct {
+	V     int         `json:"v"`
+	Host  string      `json:"host"`
+	Inc   uint64      `json:"inc"`
+	Ask   uint64      `json:"ask"`
+	Nonce uint64      `json:"nonce"` // index of the log
+	Terms lease.Terms `json:"terms"`
+}
+
 // Assignment tells a joined agent its epoch, what it may keep and what to watch. Monitors → agent, on AssignSubject, after
 // a join and again whenever the agent's Status shows that it has not got this one.
 type Assignment struct {
@@ -50,8 +70,14 @@ type Assignment struct {
 	Host  string `json:"host"`
 	Inc   uint64 `json:"inc"`
 	Epoch uint64 `json:"host_epoch"`
+	Nonce uint64 `json:"nonce"` // of the Join that the epoch answers
 	// Index of the log that this assignment stands on; an older one is ignored.
 	Index uint64 `json:"index"`
+	// Terms and Voters of the lease.
+	Terms  lease.Terms  `json:"terms"`
+	Voters lease.Voters `json:"voters"`
+	// Rejoin asks the agent to join again under the same incarnation, because its terms have changed.
+	Rejoin bool `json:"rejoin,omitempty"`
 	// Keep is what of the join's Keep the log bears out. The rest has no authority here and is stopped.
 	Keep     []Kept        `json:"keep"`
 	Watch    []Watched     `json:"watch"`
@@ -62,6 +88,8 @@ type Assignment struct {
 type Watched struct {
 	Target actions.Target `json:"target"`
 	Ready  actions.Ready  `json:"ready"`
+	// Exclusive says that it must never run on two hosts: the lease is about these.
+	Exclusive bool `json:"exclusive"`
 }
 
 // Status is what an agent knows of its workloads: sent on change and as a slow refresh. Agent → monitors, on StatusSubject.
@@ -74,7 +102,24 @@ type Status struct {
 	Seq       uint64           `json:"seq"`
 	Stamp     time.Duration    `json:"stamp_ns"`
 	Version   string           `json:"version"`
+	Lease     LeaseStatus      `json:"lease"`
 	Workloads []WorkloadStatus `json:"workloads"`
+}
+
+// LeaseStatus is an agent's word on its lease.
+type LeaseStatus struct {
+	// Held says that a majority has confirmed the lease under this epoch, that it has not ended, and that whatever is to
+	// enforce its end answers: only then may something be started here.
+	Held bool `json:"held"`
+	// Voters is the index of the lease voters a majority of which has renewed it under this epoch, 0: none yet.
+	Voters uint64        `json:"voters,omitempty"`
+	Left   time.Duration `json:"left_ns"` // until its end, when this was sent; negative: since
+	// Fenced counts the times that this incarnation stopped what is exclusive because the lease ended; FencedAgo is how long
+	// ago the last time was.
+	Fenced    int           `json:"fenced,omitempty"`
+	FencedAgo time.Duration `json:"fenced_ago_ns,omitempty"`
+	// Why is what stands in the way while Held is false: "the guard does not answer".
+	Why string `json:"why,omitempty"`
 }
 
 // WorkloadStatus is an agent's word on one workload of its Watch list.
@@ -104,6 +149,8 @@ type Command struct {
 	Within time.Duration `json:"within_ns"`
 	// NotAfter is a stamp of the agent's own clock after which the command must not be begun.
 	NotAfter time.Duration `json:"not_after_ns"`
+	// Exclusive says that the workload must never run on two hosts.
+	Exclusive bool `json:"exclusive,omitempty"`
 	// Idempotent allows a Run to be repeated when nobody knows whether it happened.
 	Idempotent bool `json:"idempotent,omitempty"`
 }
@@ -167,6 +214,59 @@ type View struct {
 	Why      string        `json:"why,omitempty"`
 	Heard    int           `json:"heard"` // hosts it holds alive
 	Opinions []Opinion     `json:"opinions"`
+}
+
+// Renew asks every monitor to renew the host's lease. Agent → monitors, on RenewSubject.
+type Renew struct {
+	V     int           `json:"v"`
+	Host  string        `json:"host"`
+	Inc   uint64        `json:"inc"`
+	Epoch uint64        `json:"host_epoch"`
+	Stamp time.Duration `json:"stamp_ns"` // the agent's boot time
+}
+
+// Ack answers a Renew, with its stamp. Monitor → agent, on AckSubject.
+type Ack struct {
+	V       int           `json:"v"`
+	Monitor string        `json:"monitor"`
+	Host    string        `json:"host"`
+	Inc     uint64        `json:"inc"`
+	Epoch   uint64        `json:"host_epoch"`
+	Stamp   time.Duration `json:"stamp_ns"`
+	Voters  uint64        `json:"voters"` // index of the newest lease voters that this monitor knows
+}
+
+// Report says that a monitor has not renewed a revoked host's lease for so long that nothing of that epoch runs any more. It
+// is repeated each second while the host is in that state. Monitors → monitors, on ReportSubject.
+type Report struct {
+	V          int    `json:"v"`
+	Monitor    string `json:"monitor"`
+	Host       string `json:"host"`
+	Epoch      uint64 `json:"host_epoch"`
+	Revocation uint64 `json:"revocation"` // index of the entry that revoked the epoch
+}
+
+// ReadIndex asks (Index 0) how far a log must be applied to hold all that was committed before the question, and is the
+// verified leader's answer. Monitors → monitors, on ReadIndexSubject of the one who asks.
+type ReadIndex struct {
+	V       int    `json:"v"`
+	Monitor string `json:"monitor"` // who asks
+	Ask     uint64 `json:"ask"`     // random: which question this is, or answers
+	Index   uint64 `json:"index"`
+}
+
+// Fenced says what came of a fence attempt that the log gave to this monitor. It is repeated each second until the log
+// holds it. Monitors → monitors, on FencedSubject.
+type Fenced struct {
+	V          int           `json:"v"`
+	Monitor    string        `json:"monitor"`
+	Host       string        `json:"host"`
+	Revocation uint64        `json:"revocation"`
+	Attempt    int           `json:"attempt"`
+	Outcome    Outcome       `json:"outcome"`          // done: every device of a level was seen off
+	Device     string        `json:"device,omitempty"` // which ones
+	Reason     string        `json:"reason,omitempty"`
+	Took       time.Duration `json:"took_ns"`
 }
 
 // Hello is how monitors find each other before there is a log. Monitors → monitors, on HelloSubject.

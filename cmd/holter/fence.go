@@ -10,7 +10,48 @@ import (
 )
 
 func newFenceCommand(a *app) *cobra.Command {
-	return newNoun("fence", "Say for certain that lost hosts run nothing", newFenceConfirmCommand(a))
+	l := &launch{request: console.RunRequest{Kind: console.FenceHost}}
+	cmd := &cobra.Command{
+		Use: "fence HOST --reason TEXT", Short: "Take a host's power away through its fence devices, and see it off",
+		Long: `Take a host's power away through its fence devices, and see it off.
+
+First its authority is revoked, whether it beats or not. Then the leading monitor tries its devices in order, another monitor when
+that fails, until one device's status says off. Armed plans then start its workloads elsewhere. It stays off until you turn it on.
+At a terminal the host's name must be typed; without one --yes is needed.`,
+		Example: "  holter fence ams-db-01 --reason \"it hangs\"", Args: exactly("HOST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.flags.reason == "" {
+				return usage("to fence a host needs --reason; nothing was changed")
+			}
+			if err := a.typed(args[0], "take its power away", fmt.Sprintf("This takes the power of %s away, whatever runs there.", args[0])); err != nil {
+				return err
+			}
+			l.request.Hosts = args
+			return l.run(cmd.Context(), a)
+		},
+	}
+	l.flags(cmd, false)
+	cmd.AddCommand(newFenceConfirmCommand(a))
+	return cmd
+}
+
+// typed has a host's name typed before something that cannot be taken back.
+func (a *app) typed(name, act, consequence string) error {
+	if a.flags.yes {
+		return nil
+	}
+	if !a.inTTY {
+		return usage("this asks for the host's name and there is no terminal; nothing was changed; answer it with --yes")
+	}
+	a.say("%s", consequence)
+	answer, err := a.ask(fmt.Sprintf("Type %s to %s: ", name, act), "--yes")
+	if err != nil {
+		return err
+	}
+	if answer != name {
+		return withExit(console.ExitForbidden, fmt.Errorf("%q is not %s; nothing was changed", answer, name))
+	}
+	return nil
 }
 
 func newFenceConfirmCommand(a *app) *cobra.Command {
@@ -48,17 +89,17 @@ func (a *app) confirmHost(ctx context.Context, name string) (uint64, error) {
 	asking, cancel := a.asking(ctx)
 	defer cancel()
 	host, err := client.Host(asking, name)
-	if err != nil || a.flags.yes || host.Item.Word != console.HostLost {
-		return host.Item.Epoch, err
-	}
-	a.say("%s is lost since %s; last beat here %s. Held back until now: %s", name, clockTime(host.Item.Since), ago(host.Item.AgeMs), placed(host.Item.Workloads))
-	a.say("Once confirmed these may start elsewhere. If %s runs after all, they run twice.", name)
-	typed, err := a.ask(fmt.Sprintf("Type %s to confirm that it runs nothing: ", name), "--yes")
 	if err != nil {
 		return 0, err
 	}
-	if typed != name {
-		return 0, withExit(console.ExitForbidden, fmt.Errorf("%q is not %s; nothing was changed", typed, name))
+	h := host.Item
+	switch h.Word {
+	case console.HostLost, console.HostFencing, console.HostExpired, console.HostReturning:
+	case console.HostAlive, console.HostSuspect, console.HostSilent, console.HostFenced, console.HostConfirmed, console.HostUnseen,
+		console.HostUnknown: // there is nothing to confirm, and the monitors will say so
+		return h.Epoch, nil
 	}
-	return host.Item.Epoch, nil
+	return h.Epoch, a.typed(name, "confirm that it runs nothing", fmt.Sprintf(
+		"%s is lost since %s; last beat here %s. Held back until now: %s\nOnce confirmed these may start elsewhere. If %s runs after all, they run twice.",
+		name, clockTime(h.Since), ago(h.AgeMs), placed(h.Workloads), name))
 }

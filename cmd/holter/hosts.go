@@ -30,11 +30,12 @@ const (
 func (a *app) showHosts(hosts []console.HostItem) {
 	hosts = slices.Clone(hosts)
 	slices.SortStableFunc(hosts, func(x, y console.HostItem) int { return healthy(x) - healthy(y) })
-	t := table{head: []string{"HOST", "SITE", "STATE", "LAST BEAT", "PROOF", "WORKLOADS"}}
+	t := table{head: []string{"HOST", "SITE", "STATE", "LAST BEAT", "LEASE", "PROOF", "WORKLOADS"}}
 	words := map[console.HostWord]int{}
 	for _, h := range hosts {
 		words[h.Word]++
-		t.add(cell{text: h.Name}, cell{text: orDash(h.Site)}, hostCell(h.Word), cell{text: age(h.AgeMs)}, cell{text: h.Proof}, cell{text: placed(h.Workloads)})
+		t.add(cell{text: h.Name}, cell{text: orDash(h.Site)}, a.hostState(h), cell{text: age(h.AgeMs)}, leaseCell(h), cell{text: h.Proof},
+			cell{text: placed(h.Workloads)})
 	}
 	t.write(a.out, a.style)
 	a.say("%s", hostCount(len(hosts), words))
@@ -50,8 +51,8 @@ func healthy(h console.HostItem) int {
 func hostCount(n int, words map[console.HostWord]int) string {
 	var parts []string
 	for _, word := range []console.HostWord{
-		console.HostAlive, console.HostSuspect, console.HostLost, console.HostConfirmed, console.HostAssumed, console.HostReturning,
-		console.HostUnseen, console.HostUnknown,
+		console.HostAlive, console.HostSuspect, console.HostLost, console.HostFencing, console.HostFenced, console.HostExpired,
+		console.HostConfirmed, console.HostSilent, console.HostReturning, console.HostUnseen, console.HostUnknown,
 	} {
 		if words[word] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", words[word], word))
@@ -78,7 +79,7 @@ func placed(workloads []console.PlacedItem) string {
 
 // showHost shows one host and its last events.
 func (a *app) showHost(h console.HostItem, events []console.EventItem) {
-	c := hostCell(h.Word)
+	c := a.hostState(h)
 	a.printf("%s  %s\n\n", a.style.paint(roleBold, h.Name), a.style.paint(c.role, c.text))
 	f := fields{a: a}
 	f.add("site", orDash(h.Site))
@@ -90,16 +91,39 @@ func (a *app) showHost(h console.HostItem, events []console.EventItem) {
 	}
 	f.add("duty", h.Duty)
 	f.add("proof", h.Proof)
-	if e := h.Evidence; e != nil {
-		f.add("evidence", fmt.Sprintf("%s at #%d %s by %s: %q", e.Kind, e.Index, clockTime(e.At), e.By, e.Reason))
+	if h.Evidence != nil {
+		f.add("evidence", evidence(h.Evidence))
 	}
 	f.add("host epoch", fmt.Sprintf("#%d since %s", h.Epoch, clockTime(h.Since)))
 	f.add("agent", orDash(h.Version))
+	a.addSafety(f, h)
 	f.add("workloads", placed(h.Workloads))
-	if h.Word == console.HostLost {
-		f.add("what to do", fmt.Sprintf("when you know that it is off: holter fence confirm %s --reason …", h.Name))
+	for _, what := range whatToDo(h) {
+		f.add("what to do", what)
 	}
 	a.showEventsOf(h.Name, events)
+}
+
+// whatToDo says what a person can do about a lost host.
+func whatToDo(h console.HostItem) []string {
+	var list []string
+	confirm := fmt.Sprintf("when you know that it is off: holter fence confirm %s --reason …", h.Name)
+	switch h.Word {
+	case console.HostLost, console.HostFencing:
+		if len(h.Fence) > 0 && h.Fencing == nil {
+			list = append(list, fmt.Sprintf("take its power away: holter fence %s --reason …", h.Name))
+		}
+		list = append(list, confirm)
+	case console.HostExpired:
+		if slices.ContainsFunc(h.Workloads, func(w console.PlacedItem) bool { return w.Word == console.WorkloadLost }) {
+			list = append(list, confirm)
+		}
+	case console.HostFenced:
+		list = append(list, "it stays off until you turn it on")
+	case console.HostAlive, console.HostSuspect, console.HostSilent, console.HostConfirmed, console.HostReturning, console.HostUnseen,
+		console.HostUnknown:
+	}
+	return list
 }
 
 func labels(m map[string]string) string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"net/http/httptest"
 	"os"
@@ -34,6 +35,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cluster": cluster, "awaitrun": awaitRun, "step": step, "endrun": endRun, "noquorum": noQuorum, "exits": exits,
+			"bigfile": bigFile, "lose": lose, "flap": flap, "seeoff": seeOff, "expire": expire, "fenceitself": fenceItself,
 		},
 	})
 }
@@ -45,7 +47,7 @@ func monitor(ts *testscript.TestScript) *consoletest.Monitor {
 	return *ts.Value(monitorKey{}).(**consoletest.Monitor)
 }
 
-// cluster [installed|shop] begins a cluster and names it in HOLTER_SERVER.
+// cluster empty|installed|shop|guarded begins a cluster and names it in HOLTER_SERVER.
 func cluster(ts *testscript.TestScript, _ bool, args []string) {
 	var m *consoletest.Monitor
 	switch args[0] {
@@ -55,8 +57,10 @@ func cluster(ts *testscript.TestScript, _ bool, args []string) {
 		m = consoletest.Installed()
 	case "shop":
 		m = consoletest.Shop()
+	case "guarded":
+		m = consoletest.Guarded()
 	default:
-		ts.Fatalf("cluster %s: it is empty, installed or shop", args[0])
+		ts.Fatalf("cluster %s: it is empty, installed, shop or guarded", args[0])
 	}
 	*ts.Value(monitorKey{}).(**consoletest.Monitor) = m
 	server := httptest.NewServer(console.NewServer(m, zerolog.Nop()))
@@ -96,6 +100,38 @@ func endRun(ts *testscript.TestScript, _ bool, args []string) {
 // noquorum lets the monitor know no leader.
 func noQuorum(ts *testscript.TestScript, _ bool, _ []string) {
 	monitor(ts).Change(nil, func(look *console.Look) { look.Leading, look.Leader, look.LeaderContact = false, "", 192*time.Second })
+}
+
+// bigfile NAME N writes a file of N MiB.
+func bigFile(ts *testscript.TestScript, _ bool, args []string) {
+	line := []byte("# <a comment> that is \"long\"\n")
+	text := bytes.Repeat(line, int(number(ts, args[1]))<<20/len(line)+1)
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}
+
+// lose HOST lets a host be lost.
+func lose(ts *testscript.TestScript, _ bool, args []string) { monitor(ts).Lose(args[0]) }
+
+// flap HOST loses a host and takes it in again until it is quarantined.
+func flap(ts *testscript.TestScript, _ bool, args []string) { monitor(ts).Flap(args[0]) }
+
+// seeoff RUN HOST lets a run that is to fence a host see it off.
+func seeOff(ts *testscript.TestScript, _ bool, args []string) {
+	monitor(ts).SeeOff(number(ts, args[0]), args[1])
+}
+
+// expire HOST KIND brings in evidence of a lost host.
+func expire(ts *testscript.TestScript, _ bool, args []string) {
+	monitor(ts).Expire(args[0], planner.EvidenceKind(args[1]))
+}
+
+// fenceitself HOST lets a host's agent say that it has stopped what is exclusive, as its lease had ended.
+func fenceItself(ts *testscript.TestScript, _ bool, args []string) {
+	monitor(ts).Hear(args[0], func(heard *planner.HostPicture) {
+		heard.Lease = wire.LeaseStatus{
+			Left: -62 * time.Second, Fenced: 1, FencedAgo: time.Minute, Why: "no majority of the monitors has renewed it in time",
+		}
+	})
 }
 
 // exits CODE COMMAND… runs a command that must end with a code.

@@ -49,8 +49,9 @@ func newRootCommand(a *app) *cobra.Command {
 	)
 	add(root, groupLook, newStatusCommand(a), newHostsCommand(a), newWorkloadsCommand(a), newRunsCommand(a), newEventsCommand(a))
 	add(root, groupPlans, newApplyCommand(a), newPlanCommand(a))
-	add(root, groupAct, newStartCommand(a), newStopCommand(a), newRunCommand(a), newFenceCommand(a))
-	add(root, groupService, newMonitorCommand(a), newAgentCommand(a), newDemoCommand(a), newVersionCommand(a))
+	add(root, groupAct, newStartCommand(a), newStopCommand(a), newRunCommand(a), newFenceCommand(a), newHostCommand(a),
+		newSilenceCommand(a))
+	add(root, groupService, newMonitorCommand(a), newAgentCommand(a), newGuardCommand(a), newDemoCommand(a), newVersionCommand(a))
 	root.AddCommand(newExitCodesTopic())
 	return root
 }

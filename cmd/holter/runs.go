@@ -100,6 +100,11 @@ func (a *app) showRun(r console.RunItem) {
 		t.add(cell{text: s.ID}, stepCell(s.State), cell{text: orDash(s.Host)}, cell{text: fmt.Sprint(s.Attempt)}, cell{text: tookStep(s)}, cell{text: stepNote(s)})
 	}
 	t.write(a.out, a.style)
+	for _, s := range r.Steps {
+		if s.Evidence != "" {
+			a.printf("\n%s began on %s by this evidence for its former host: %s\n", s.ID, s.Host, s.Evidence)
+		}
+	}
 }
 
 func quoted(text string) string {

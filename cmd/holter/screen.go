@@ -116,8 +116,12 @@ func hostCell(word console.HostWord) cell {
 		return cell{"◐ " + string(word), roleWarn}
 	case console.HostLost:
 		return cell{"✕ " + string(word), roleError}
-	case console.HostConfirmed, console.HostAssumed:
+	case console.HostFencing:
+		return cell{"▶ " + string(word), roleWarn}
+	case console.HostFenced, console.HostExpired, console.HostConfirmed:
 		return cell{"■ " + string(word), roleError}
+	case console.HostSilent:
+		return cell{"◇ " + string(word), roleDim}
 	case console.HostReturning:
 		return cell{"◇ " + string(word), roleWarn}
 	case console.HostUnseen:

@@ -46,7 +46,7 @@ func TestScreens(t *testing.T) {
 		"runs":         "runs",
 		"run":          "runs R-0002",
 		"events":       "events",
-		"events-after": "events --after 12 --limit 2",
+		"events-after": "events --after 15 --limit 2",
 		"plans":        "plan list",
 		"names":        "hosts -o name",
 	} {
@@ -118,7 +118,7 @@ func (h *hangUp) Write(p []byte) (int, error) {
 // TestInterrupted: Ctrl-C while following is 130 and says how to go on.
 func TestInterrupted(t *testing.T) {
 	for line, want := range map[string]string{
-		"events --follow":  "go on later: holter events --follow --after 15\n",
+		"events --follow":  "go on later: holter events --follow --after 18\n",
 		"run watch R-0002": "R-0002 goes on; follow it: holter run watch R-0002\n",
 		"start mail":       "R-0003 goes on; follow it: holter run watch R-0003\n",
 	} {

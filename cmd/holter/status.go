@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -58,6 +57,7 @@ func (a *app) showStatus(answer console.Doc[console.Status]) {
 		a.printf("\n")
 	}
 	a.showNeeds(st.Needs)
+	a.showSilences(st.Silences)
 	if len(st.Runs) > 0 {
 		a.showRunTable(st.Runs)
 	} else {
@@ -144,48 +144,20 @@ func (a *app) showNeeds(needs []console.Need) {
 	a.printf("\n")
 }
 
-// showNoQuorum asks every monitor for itself and shows the screen that people see on their worst day.
-func (a *app) showNoQuorum(ctx context.Context) error {
-	probes := a.probeAll(ctx)
-	answering, best := 0, -1
-	for i, p := range probes {
-		if p.err == nil {
-			answering++
-			if best < 0 || p.status.Index > probes[best].status.Index {
-				best = i
-			}
+// showSilences shows the silences that are wanted, and what they hold back.
+func (a *app) showSilences(silences []console.WantedItem) {
+	if len(silences) == 0 {
+		return
+	}
+	a.printf("%s\n", a.style.paint(roleBold, "WANTED SILENCE"))
+	for _, s := range silences {
+		text := fmt.Sprintf("%s %s until %s by %s: %q", s.Kind, s.Name, a.untilTime(s.Until), s.By, s.Reason)
+		if s.HeldBack != "" {
+			text += "; held back: " + s.HeldBack
 		}
+		a.printf(" %s %s\n", a.style.paint(roleDim, "◇"), text)
 	}
-	need := len(probes)/2 + 1
-	switch {
-	case answering == 0:
-		a.printf("NO MONITOR ANSWERS: %d asked. Whether anything fails over cannot be seen from here.\n\n", len(probes))
-	case answering < need:
-		a.printf("NO QUORUM: %d of %d monitors answers. Nothing fails over and nothing can be changed until %d answer.\n\n", answering, len(probes), need)
-	default:
-		a.printf("NO LEADER: %d of %d monitors answer, but none leads now. An election takes seconds; nothing can be changed until then.\n\n", answering, len(probes))
-	}
-	t := table{head: []string{"MONITOR", "ADDRESS", "STATE", ""}}
-	for _, p := range probes {
-		t.add(p.cells()...)
-	}
-	t.write(a.out, a.style)
-	if best >= 0 {
-		a.showLastView(probes[best].status)
-	}
-	return ended(console.ExitNoQuorum)
-}
-
-func (a *app) showLastView(answer console.Doc[console.Status]) {
 	a.printf("\n")
-	for _, run := range answer.Item.Runs {
-		for _, step := range run.Steps {
-			if step.State == "started" && step.Host != "" && step.Kind != "fence" {
-				a.printf("%s/%s was sent to %s before the loss; its agent finishes it and keeps the result.\n", run.ID, step.ID, step.Host)
-			}
-		}
-	}
-	a.printf("%s's last view is #%d, last word of a leader %s:  holter status --stale\n", answer.Item.Self, answer.Index, ago(answer.Item.LeaderContactMs))
 }
 
 func ago(ms int64) string {

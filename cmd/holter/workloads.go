@@ -60,6 +60,16 @@ func (a *app) showWorkload(w console.WorkloadItem, events []console.EventItem) {
 	if w.Token != 0 {
 		f.add("token", fmt.Sprintf("#%d", w.Token))
 	}
+	if len(w.Twice) > 0 {
+		f.add("twice", fmt.Sprintf("it was seen running on %s at once; nothing of it is granted until it is seen on one", strings.Join(w.Twice, " and ")))
+	}
+	if e := w.Freed; e != nil {
+		f.add("left", e.Host)
+		f.add("evidence", evidence(e))
+	}
+	if w.Silence != nil {
+		f.add("silence", silence(w.Silence))
+	}
 	f.add("may run on", orDash(strings.Join(w.Hosts, " ")))
 	f.add("after", orDash(strings.Join(w.After, " ")))
 	f.add("run", orDash(w.Run))

@@ -15,6 +15,7 @@ import (
 	"github.com/holter-ha/holter/actions"
 	"github.com/holter-ha/holter/console"
 	"github.com/holter-ha/holter/planner"
+	"github.com/holter-ha/holter/wire"
 )
 
 var _ console.Monitor = (*Monitor)(nil)
@@ -37,7 +38,7 @@ func New(name string) *Monitor {
 			Members: []console.Member{{Name: name, Suffrage: "voter"}}, Version: "test",
 		},
 	}
-	m.Must(planner.ClusterFormed{Cluster: "c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0"})
+	m.Must(planner.ClusterFormed{Cluster: "c1a0c1a0c1a0c1a0c1a0c1a0c1a0c1a0", Monitors: []string{name}})
 	return m
 }
 
@@ -65,14 +66,17 @@ func (m *Monitor) Propose(_ context.Context, e planner.Entry) (uint64, error) {
 	if err != nil {
 		return next.Index, err
 	}
-	m.look.Picture = picture(m.look)
+	m.look.Now, m.look.Picture = m.at, picture(m.look)
 	m.wake()
 	return next.Index, nil
 }
 
 // Must puts an event in the log as the monitor itself would, and panics when it is refused.
-func (m *Monitor) Must(event planner.Event) uint64 {
-	index, err := m.Propose(context.Background(), planner.Entry{By: "mon-1", Event: event})
+func (m *Monitor) Must(event planner.Event) uint64 { return m.Say("", event) }
+
+// Say is Must with a reason.
+func (m *Monitor) Say(reason string, event planner.Event) uint64 {
+	index, err := m.Propose(context.Background(), planner.Entry{By: "mon-1", Reason: reason, Event: event})
 	if err != nil {
 		panic(err)
 	}
@@ -128,8 +132,10 @@ func picture(look console.Look) *planner.Picture {
 		switch host.Phase {
 		case planner.Active:
 			heard.Heart, heard.Age = planner.HeartAlive, 120*time.Millisecond
+			heard.Lease = wire.LeaseStatus{Held: true, Left: 5200 * time.Millisecond}
 		case planner.Revoking, planner.Expired:
 			heard.Heart, heard.Age, heard.LostBy = planner.HeartLost, 9*time.Second, []string{look.Self}
+			heard.Lease = wire.LeaseStatus{Held: true, Left: -3 * time.Second} // its last word, 9 s ago
 		case planner.Unseen:
 		}
 		p.Hosts[name] = heard

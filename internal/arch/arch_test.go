@@ -34,8 +34,8 @@ var table = map[string][]string{
 	"agent/guard":    {"actions", "lease"},
 
 	"agent/guard/guardtest": {"actions/memory", "agent/guard"},
-	"console":        {"lease", "planner"},
-	"cmd/holter":     {"internal/node", "internal/demo", "plans", "console"},
+	"console":               {"lease", "planner"},
+	"cmd/holter":            {"internal/node", "internal/demo", "plans", "console"},
 
 	"internal/bus":          {"wire"},
 	"internal/bus/faultnet": {},
@@ -43,10 +43,10 @@ var table = map[string][]string{
 	"internal/demo":         {"internal/node", "console"},
 	"internal/arch":         {},
 
-	"console/consoletest": {"console"},
-	"raftstore/rafttest":  {},
-	"integration":         {"all"},
-	"integration/testbed":     {},
+	"console/consoletest":               {"console"},
+	"raftstore/rafttest":                {},
+	"integration":                       {"all"},
+	"integration/testbed":               {},
 	"integration/testbed/netns":         {"integration/testbed", "integration/testbed/procs", "integration/testbed/procs/record", "console"},
 	"integration/testbed/procs":         {},
 	"integration/testbed/procs/record":  {},
@@ -55,7 +55,7 @@ var table = map[string][]string{
 	"integration/testbed/guest/init":    {"integration/testbed/guest/control", "integration/testbed/guest/relay"},
 	"integration/testbed/guest/control": {},
 	"integration/testbed/guest/relay":   {},
-	"actions/conformance": {"actions"},
+	"actions/conformance":               {"actions"},
 }
 
 // pure packages read no clock, draw no random numbers and touch nothing outside.

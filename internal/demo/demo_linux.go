@@ -243,7 +243,7 @@ func (d *demo) answered(a asked) {
 // ended takes the end of a process in that the demo may not have killed. Somebody else's SIGKILL counts as a kill; a process
 // that ends in any other way should not have.
 func (d *demo) ended(p *process) *verdict {
-	if d.processes.running[p.machine.Name] != p {
+	if d.processes.running[p.key] != p {
 		return nil
 	}
 	if !p.killed() {
@@ -264,5 +264,5 @@ func endedByItself(p *process) error {
 		return err
 	}
 	return fmt.Errorf("%s ended by itself: %s; the end of its log, %s:\n%s",
-		p.machine.Name, p.cmd.ProcessState, p.machine.log(), text[max(0, len(text)-logTail):])
+		p.key, p.cmd.ProcessState, p.machine.log(), text[max(0, len(text)-logTail):])
 }

@@ -53,6 +53,9 @@ func (m machine) isHost() bool { return m.Site != "" }
 // DataDir is where the machine keeps what survives it.
 func (m machine) DataDir() string { return filepath.Join(m.Place.Dir, m.Name) }
 
+// RunDir is where agent and guard meet. It survives a kill: all machines of a demo are one, and it was not started anew.
+func (m machine) RunDir() string { return filepath.Join(m.Place.Dir, m.Name+".run") }
+
 // Env is what the environment of each of the machine's processes holds. No other machine's does.
 func (m machine) Env() map[string]string {
 	return map[string]string{dieWithEnv: strconv.Itoa(m.Place.PID), machineEnv: m.DataDir()}

@@ -199,8 +199,8 @@ func listening(t *testing.T, block string) []string {
 func TestScriptIsPlayedAndNothingIsLeft(t *testing.T) {
 	b := startDemo(t, t.TempDir(), nil, "--script", "kill host-of:db; wait; kill leader; heal; wait", "--exit")
 	b.await("ready in")
-	if pids := b.processes(); len(pids) != 3+6+4 {
-		t.Errorf("%d processes run, want 3 monitors, 6 agents and 4 workloads", len(pids))
+	if pids := b.processes(); len(pids) != 3+6+6+4 {
+		t.Errorf("%d processes run, want 3 monitors, 6 agents, 6 guards and 4 workloads", len(pids))
 	}
 	if exit := b.end(); exit != console.ExitOK {
 		t.Errorf("exit code %d, want 0\n%s\n%s", exit, strings.Join(b.told, "\n"), &b.stderr)

@@ -18,8 +18,9 @@ import (
 // A machine is killed in an instant; what is not gone by now is stuck in the kernel.
 const killLimit = 10 * time.Second
 
-// process is one monitor or agent.
+// process is one monitor, agent or guard.
 type process struct {
+	key     string // in processes.running
 	machine machine
 	cmd     *exec.Cmd
 	gone    chan struct{} // closed when it has ended
@@ -34,8 +35,8 @@ func (p *process) killed() bool {
 // processes are the demo's children, and what their ends have left to it: it is the reaper of all that comes of it. It is
 // used by one goroutine.
 type processes struct {
-	running map[string]*process // monitors and agents, by name
-	ends    chan *process       // those that have ended; never full, each machine has one process at a time
+	running map[string]*process // monitors and agents by the machine's name, guards by guardOf of it
+	ends    chan *process       // those that have ended
 	victims map[int]bool        // killed, and perhaps not reaped yet
 }
 
@@ -49,18 +50,25 @@ func newProcesses() (*processes, error) {
 // maxEnds is how many ends may wait to be looked at.
 const maxEnds = 256
 
-// start starts a machine's monitor or agent in a session of its own: Ctrl-C is for the demo alone.
+// guardOf is the key of a host's guard.
+func guardOf(name string) string { return name + " guard" }
+
+// start starts a machine: its monitor, or its guard and its agent.
 func (ps *processes) start(m machine) error {
+	if !m.isHost() {
+		return ps.launch(m.Name, "monitor", m)
+	}
+	return errors.Join(ps.launch(guardOf(m.Name), "guard", m), ps.launch(m.Name, "agent", m))
+}
+
+// launch starts one process of a machine in a session of its own: Ctrl-C is for the demo alone.
+func (ps *processes) launch(key, verb string, m machine) error {
 	log, err := os.OpenFile(m.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = log.Close() }()
-	verb := "monitor"
-	if m.isHost() {
-		verb = "agent"
-	}
-	p := &process{machine: m, gone: make(chan struct{}), cmd: exec.Command(m.Place.Exe, verb, "--config", m.config())} //nolint:noctx // it is killed by name, and waited for
+	p := &process{key: key, machine: m, gone: make(chan struct{}), cmd: exec.Command(m.Place.Exe, verb, "--config", m.config())} //nolint:noctx // it is killed by name, and waited for
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	p.cmd.Env = os.Environ()
@@ -68,9 +76,9 @@ func (ps *processes) start(m machine) error {
 		p.cmd.Env = append(p.cmd.Env, name+"="+value)
 	}
 	if err := p.cmd.Start(); err != nil {
-		return fmt.Errorf("start %s: %w", m.Name, err)
+		return fmt.Errorf("start %s: %w", key, err)
 	}
-	ps.running[m.Name] = p
+	ps.running[key] = p
 	go func() { // ends with the process, which kill and killAll wait for
 		_ = p.cmd.Wait() // ProcessState says how it ended
 		close(p.gone)
@@ -85,11 +93,22 @@ func (ps *processes) start(m machine) error {
 // kill takes a machine down with all that runs on it, as a power cut would: its agent cannot start anything more, then all
 // of it dies, then it is made sure that nothing has slipped through.
 func (ps *processes) kill(name string) error {
-	p := ps.running[name]
-	if p == nil {
-		return nil
+	var failed []error
+	var killed *process
+	for _, key := range []string{name, guardOf(name)} {
+		if p := ps.running[key]; p != nil {
+			delete(ps.running, key)
+			failed, killed = append(failed, ps.end(p)), p
+		}
 	}
-	delete(ps.running, name)
+	if killed != nil {
+		failed = append(failed, ps.sweep(killed.machine))
+	}
+	return errors.Join(failed...)
+}
+
+// end kills a process and its children, and waits for it.
+func (ps *processes) end(p *process) error {
 	if p.cmd.Process.Signal(unix.SIGSTOP) == nil { // else it has ended, and the pid may be another's
 		if err := ps.killChildren(p.cmd.Process.Pid); err != nil {
 			return err
@@ -98,17 +117,17 @@ func (ps *processes) kill(name string) error {
 	_ = p.cmd.Process.Kill()
 	select {
 	case <-p.gone:
+		return nil
 	case <-time.After(killLimit):
-		return fmt.Errorf("%s does not die", name)
+		return fmt.Errorf("%s does not die", p.key)
 	}
-	return ps.sweep(p.machine)
 }
 
 // killAll takes everything down.
 func (ps *processes) killAll() error {
 	var failed []error
-	for name := range ps.running {
-		failed = append(failed, ps.kill(name))
+	for _, p := range ps.running {
+		failed = append(failed, ps.kill(p.machine.Name))
 	}
 	return errors.Join(failed...)
 }

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"github.com/holter-ha/holter/actions/command"
 	"github.com/holter-ha/holter/actions/systemd"
 	"github.com/holter-ha/holter/agent"
+	"github.com/holter-ha/holter/agent/guard"
 	"github.com/holter-ha/holter/internal/bus"
 )
 
@@ -26,7 +28,14 @@ type AgentConfig struct {
 	Commands map[string]command.Command `yaml:"commands"`
 	Cgroup   string                     `yaml:"cgroup"`
 	Systemd  SystemdConfig              `yaml:"systemd"`
+	RunDir   string                     `yaml:"run_dir"`
+	Watchdog WatchdogConfig             `yaml:"watchdog"`
 	Log      LogConfig                  `yaml:"log"`
+}
+
+// WatchdogConfig says which watchdog the guard arms, on a host that fences itself by it.
+type WatchdogConfig struct {
+	Device string `yaml:"device"`
 }
 
 // SystemdConfig says how systemd is reached.
@@ -46,7 +55,7 @@ func ReadAgentConfig(path string) (AgentConfig, error) {
 	return c, nil
 }
 
-// check finds all mistakes at once.
+// check fills in the defaults and finds all mistakes at once.
 func (c *AgentConfig) check() error {
 	var mistakes []error
 	if !validName.MatchString(c.Name) {
@@ -54,6 +63,11 @@ func (c *AgentConfig) check() error {
 	}
 	if c.DataDir == "" {
 		mistakes = append(mistakes, errors.New("data_dir is missing: a folder that only this agent writes to"))
+	}
+	c.RunDir = cmp.Or(c.RunDir, filepath.Join(envDir, c.Name))
+	c.Watchdog.Device = cmp.Or(c.Watchdog.Device, guard.DefaultDevice)
+	if !filepath.IsAbs(c.RunDir) {
+		mistakes = append(mistakes, fmt.Errorf("run_dir %q is not an absolute path: the agent and the guard would look for it in different places", c.RunDir))
 	}
 	if len(c.NATS.URL.List()) == 0 {
 		mistakes = append(mistakes, errors.New("nats.url is missing: the monitors' NATS, as nats://127.0.0.1:7472"))
@@ -98,16 +112,21 @@ func StartAgent(c AgentConfig, version string, log zerolog.Logger) (*AgentNode, 
 	if n, err := hex.Decode(boot[:], []byte(bootID)); err != nil || n != len(boot) {
 		return nil, fmt.Errorf("the machine's boot id %q is not 32 hex digits", bootID)
 	}
-	commands, err := command.New(command.Options{Commands: c.Commands, Dir: filepath.Join(c.DataDir, "commands"), Cgroup: c.Cgroup})
+	commandsDir := filepath.Join(c.DataDir, "commands")
+	commands, err := command.New(command.Options{Commands: c.Commands, Dir: commandsDir, Cgroup: c.Cgroup})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
+	machine, err := guard.NewMachine(commandsDir)
+	if err != nil {
+		return nil, fmt.Errorf("prepare to fence this host: %w", err)
 	}
 	pair, err := bus.DialPair(bus.Options{Name: c.Name, URLs: c.NATS.URL.List(), Logger: log})
 	if err != nil {
 		return nil, err
 	}
 	made, err := agent.New(agent.Options{
-		Host: c.Name, Boot: boot, Dir: c.DataDir, Bus: pair, Boottime: Boottime, Log: log, Version: version,
+		Host: c.Name, Boot: boot, Dir: c.DataDir, RunDir: c.RunDir, Bus: pair, Kill: machine, Boottime: Boottime, Log: log, Version: version,
 		Drivers: map[string]actions.Driver{
 			command.Kind: commands,
 			systemd.Kind: systemd.New(systemd.Options{Address: c.Systemd.Bus, EnvDir: envDir}),

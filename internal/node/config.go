@@ -28,13 +28,12 @@ const (
 
 // MonitorConfig is the file of one monitor. docs/samples/monitor.yaml explains each field.
 type MonitorConfig struct {
-	Name       string               `yaml:"name"`
-	DataDir    string               `yaml:"data_dir"`
-	Monitors   map[string]Addresses `yaml:"monitors"`
-	NATS       NATSConfig           `yaml:"nats"`
-	Disk       DiskConfig           `yaml:"disk"`
-	Log        LogConfig            `yaml:"log"`
-	UnsafeDemo bool                 `yaml:"unsafe_demo"`
+	Name     string               `yaml:"name"`
+	DataDir  string               `yaml:"data_dir"`
+	Monitors map[string]Addresses `yaml:"monitors"`
+	NATS     NATSConfig           `yaml:"nats"`
+	Disk     DiskConfig           `yaml:"disk"`
+	Log      LogConfig            `yaml:"log"`
 }
 
 // Addresses is where one monitor is reached.

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/holter-ha/holter/actions/fence"
 	"github.com/holter-ha/holter/console"
 	"github.com/holter-ha/holter/internal/bus"
 	"github.com/holter-ha/holter/monitor"
@@ -45,7 +46,7 @@ func StartMonitor(c MonitorConfig, version string, log zerolog.Logger) (*Monitor
 		return nil, err
 	}
 	n.monitor = monitor.New(n.store, n.conn, Boottime, monitor.Options{
-		Name: c.Name, Monitors: names(c.Monitors), Version: version, UnsafeDemo: c.UnsafeDemo, Logger: n.log,
+		Name: c.Name, Monitors: names(c.Monitors), Version: version, Fencer: fencer{fence.New(fence.Options{})}, Logger: n.log,
 	})
 	return n, nil
 }
@@ -107,7 +108,7 @@ func (n *MonitorNode) storeOptions(stream raft.StreamLayer) raftstore.Options {
 	ballast, _ := size(n.config.Disk.Ballast)
 	return raftstore.Options{
 		Name: n.config.Name, Dir: n.config.DataDir, Stream: stream, Peers: peers,
-		Formed: planner.ClusterFormed{UnsafeDemo: n.config.UnsafeDemo}, Log: n.log,
+		Log:     n.log,
 		MinFree: minFree, Ballast: max(ballast, 0),
 	}
 }
@@ -152,11 +153,11 @@ func (n *MonitorNode) Look() console.Look {
 	picture, err := n.monitor.Picture(ctx)
 	if err != nil {
 		n.log.Warn().Err(err).Msg("picture was not made in time")
-		picture = &planner.Picture{}
+		picture = &planner.Picture{At: n.store.State().At}
 	}
 	info := n.store.Info()
 	look := console.Look{
-		Self: n.config.Name, State: n.store.State(), Picture: picture, Leader: info.Leader, Leading: info.Leading,
+		Self: n.config.Name, State: n.store.State(), Now: picture.At, Picture: picture, Leader: info.Leader, Leading: info.Leading,
 		Term: info.Term, LeaderContact: info.Contact, Members: []console.Member{}, Version: n.version,
 	}
 	if leader, ok := n.config.Monitors[info.Leader]; ok {

@@ -121,6 +121,9 @@ func (k *keeper) due(now time.Duration) (epoch uint64, next time.Duration) {
 	if !k.trying {
 		k.trying, k.tried = true, now
 	}
+	if !k.holder.Confirmed() {
+		return k.epoch, renewPoll
+	}
 	return k.epoch, k.holder.Terms().Renew
 }
 

@@ -86,6 +86,9 @@ func needOfLost(look Look, host HostItem) (Need, bool) {
 	comes, person := comesBy(look, host)
 	need.Text = fmt.Sprintf("%s is lost since %s and nobody knows whether it still runs %s: %s %s",
 		host.Name, since, strings.Join(waiting, " "), theyWait(len(waiting)), comes)
+	if host.Anew != "" {
+		need.Text += "; an agent that was started anew there, or a second machine of this name, is let in then, too"
+	}
 	if failed(host.Fencing) {
 		need.Text += "; " + fencingFailed(host.Fencing)
 	}

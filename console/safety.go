@@ -74,7 +74,7 @@ func (item *HostItem) addSafety(look Look, host planner.Host, spec plans.Host, h
 			Outcome: string(f.Outcome), Device: f.Device, Reason: f.Reason,
 		}
 	}
-	item.Twin, item.Silence = heard.Twin, silenceItem(look, host.Silence)
+	item.Twin, item.Anew, item.Silence = heard.Twin, heard.Anew, silenceItem(look, host.Silence)
 	item.HeldBack = heldBack(host, heard, look.Now)
 	item.Losses = len(slices.DeleteFunc(slices.Clone(host.Losses), func(at time.Time) bool { return look.Now.Sub(at) >= time.Hour }))
 	if until := host.Acted.Add(host.Damping); host.Phase != planner.Active && len(host.Handled) == 0 && look.Now.Before(until) {

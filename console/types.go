@@ -126,6 +126,7 @@ type HostItem struct {
 	Fence       []DeviceItem      `json:"fence"`             // its fence devices, in the order in which they are tried
 	Fencing     *FencingItem      `json:"fencing,omitempty"` // the newest attempt
 	Twin        string            `json:"twin,omitempty"`    // incarnation of a second agent of this name that beats
+	Anew        string            `json:"anew,omitempty"`    // incarnation of an agent that beats while the one that joined is silent
 	Silence     *SilenceItem      `json:"silence,omitempty"` // its silence is wanted
 	HeldBack    bool              `json:"heldBack"`          // it would be lost if its silence were not wanted
 	Quarantine  Time              `json:"quarantineUntil,omitzero"`

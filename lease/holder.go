@@ -115,10 +115,17 @@ func (h *Holder) SetVoters(v Voters) {
 	clear(h.acked)
 }
 
-// Due says whether a renewal is to be sent now, and notes that it was. The first one of an epoch is due at once: what is left
-// of the lease may be shorter than the time between two.
+// confirmEvery is the most time between two renewals until an epoch is confirmed: some monitors hear of it a moment later than
+// its agent, and what is left of the lease may be shorter than the time between two renewals.
+const confirmEvery = 200 * time.Millisecond
+
+// Due says whether a renewal is to be sent now, and notes that it was. The first one of an epoch is due at once.
 func (h *Holder) Due(now time.Duration) bool {
-	if h.epoch == 0 || h.ended || !h.fresh && now-h.sent < h.terms.Renew {
+	every := h.terms.Renew
+	if !h.confirmed {
+		every = min(every, confirmEvery)
+	}
+	if h.epoch == 0 || h.ended || !h.fresh && now-h.sent < every {
 		return false
 	}
 	h.sent, h.fresh = now, false

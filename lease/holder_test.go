@@ -136,14 +136,6 @@ func TestDue(t *testing.T) {
 		t.Error("a renewal is due without an epoch")
 	}
 	h.Join(epoch, terms, voters)
-	for _, step := range []struct {
-		now  time.Duration
-		want bool
-	}{{10 * time.Second, true}, {10*time.Second + 999*time.Millisecond, false}, {11 * time.Second, true}} {
-		if got := h.Due(step.now); got != step.want {
-			t.Errorf("at %s a renewal is due: %t, want %t", step.now, got, step.want)
-		}
-	}
 	h.End()
 	if h.Due(20 * time.Second) {
 		t.Error("a lease that is being ended is renewed")
@@ -395,39 +387,23 @@ func (m *model) voters(t *rapid.T) {
 	m.set, m.answers = set, nil
 }
 
-// TestFirstRenewalIsDueAtOnce: an epoch with longer pauses between renewals must not lose the lease that is left.
-func TestFirstRenewalIsDueAtOnce(t *testing.T) {
+// TestRenewalsUntilConfirmed: the first renewal of an epoch is due at once, and until a majority has answered the others come
+// quickly, for an epoch with long pauses between renewals must not lose the lease that is left.
+func TestRenewalsUntilConfirmed(t *testing.T) {
 	h := NewHolder(7, nil)
-	fast, slow := Fast(), Terms{Length: 20 * time.Second, Renew: 5 * time.Second, Stop: time.Second}
-	h.Join(1, fast, Voters{Index: 1, Names: []string{"m"}})
-	if !h.Due(10*time.Second) || h.Due(10*time.Second+fast.Renew-1) || !h.Due(10*time.Second+fast.Renew) {
-		t.Fatal("renewals are not due at first and then each Renew")
+	slow := Terms{Length: 20 * time.Second, Renew: 5 * time.Second, Stop: time.Second}
+	now := 10 * time.Second
+	h.Join(1, slow, Voters{Index: 1, Names: []string{"m"}})
+	if !h.Due(now) || h.Due(now+confirmEvery-1) || !h.Due(now+confirmEvery) {
+		t.Fatal("renewals are not due at first and then each confirmEvery")
+	}
+	h.Ack(Ack{Monitor: "m", Inc: 7, Epoch: 1, Stamp: now, Voters: 1})
+	now += confirmEvery
+	if h.Due(now+slow.Renew-1) || !h.Due(now+slow.Renew) {
+		t.Error("renewals of a confirmed epoch are not due each Renew")
 	}
 	h.Leave()
-	if h.Join(2, slow, Voters{Index: 1, Names: []string{"m"}}); !h.Due(10*time.Second + fast.Renew + 1) {
+	if h.Join(2, slow, Voters{Index: 1, Names: []string{"m"}}); !h.Due(now + slow.Renew + 1) {
 		t.Error("the first renewal of a new epoch is not due at once")
 	}
-}
-
-// TestUnder: the lease stands on voters when a majority of them has prolonged it under this epoch, not when they are known.
-func TestUnder(t *testing.T) {
-	h := joined(10*time.Second, 11*time.Second)
-	under := func(want uint64) {
-		t.Helper()
-		if h.Under() != want {
-			t.Errorf("the lease stands on voters #%d, want #%d", h.Under(), want)
-		}
-	}
-	under(0)
-	h.Ack(ackOf("m1", 10*time.Second))
-	h.Ack(ackOf("m2", 10*time.Second))
-	under(50)
-	h.SetVoters(Voters{Index: 60, Names: []string{"m4"}})
-	under(50)
-	for _, stamp := range []time.Duration{10 * time.Second, 11 * time.Second} { // the first prolongs nothing
-		h.Ack(Ack{Monitor: "m4", Inc: inc, Epoch: epoch, Stamp: stamp, Voters: 60})
-		under(map[time.Duration]uint64{10 * time.Second: 50, 11 * time.Second: 60}[stamp])
-	}
-	h.Join(epoch+1, terms, Voters{Index: 60, Names: []string{"m4"}})
-	under(0)
 }

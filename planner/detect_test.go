@@ -193,6 +193,27 @@ func TestLateBeatOfAnOldIncarnation(t *testing.T) {
 	}
 }
 
+// TestSuccessorHeardBeforeTheLog: a monitor that was started anew hears the next incarnation before it has read in the log
+// who joined last. The next one is not replaced by that: its join counts.
+func TestSuccessorHeardBeforeTheLog(t *testing.T) {
+	e := newEar(t, "h1")
+	e.beats("h1", 2, 4, 0)
+	s := NewState()
+	s.Hosts = s.Hosts.With("h1", Host{Phase: Active, Inc: 1})
+	e.view.Learn(s, e.time())
+	e.beats("h1", 2, 4, 0)
+	e.view.ObserveJoin(wire.Join{Host: "h1", Inc: 2}, e.time())
+	if len(e.view.asking()) != 1 || !e.view.heard("h1", 2, e.time()) {
+		t.Error("the next incarnation is not heard, or cannot ask to join")
+	}
+	s = NewState()
+	s.Hosts = s.Hosts.With("h1", Host{Phase: Active, Inc: 2, Past: []uint64{1}})
+	e.view.Learn(s, e.time())
+	if !e.view.replaced("h1", 1) || e.view.replaced("h1", 2) {
+		t.Error("the log has replaced 1 by 2, the view has not")
+	}
+}
+
 // TestNeverHeard: a host of the inventory that never beat is as old as the view.
 func TestNeverHeard(t *testing.T) {
 	e := newEar(t)

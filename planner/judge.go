@@ -147,8 +147,12 @@ func (v *View) picture(t *target, host Host, able bool, now Now) HostPicture {
 	for _, w := range v.witnesses(t.name, host.Inc, now) {
 		pic.LostBy = append(pic.LostBy, w.Monitor)
 	}
-	if n, ok := v.strange[t.name]; ok && n.inc != host.Inc && t.verdict(now.Watch) == wire.Alive {
-		pic.Twin = fmt.Sprintf("%016x", n.inc)
+	if n, ok := v.strange[t.name]; ok && n.inc != host.Inc {
+		if t.verdict(now.Watch) == wire.Alive {
+			pic.Twin = fmt.Sprintf("%016x", n.inc)
+		} else {
+			pic.Anew = fmt.Sprintf("%016x", n.inc)
+		}
 	}
 	if r, ok := v.reports[t.name]; ok && r.status.Inc == host.Inc {
 		pic.Lease = r.status.Lease

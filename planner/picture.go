@@ -35,6 +35,9 @@ type HostPicture struct {
 	LostAfter time.Duration `json:"lost_after_ns"` // in effect now
 	Healed    time.Duration `json:"healed_ns"`     // the largest silence that healed, as remembered now
 	LostBy    []string      `json:"lost_by"`       // monitors that say lost
+	// Anew is the incarnation of an agent of this name that beats while the one that joined is silent, and cannot prove to be
+	// its successor: it is let in when there is evidence. Empty: none.
+	Anew string `json:"anew,omitempty"`
 	// Lease is the agent's own word on its lease, with what is left of it now. Twin is the incarnation of a second agent of
 	// this name that beats while the one that joined does; empty: none.
 	Lease wire.LeaseStatus `json:"lease"`

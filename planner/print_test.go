@@ -169,8 +169,11 @@ func (s *story) stand() string {
 		if h.Quarantined(s.w.time().Log) {
 			fmt.Fprint(&out, " quarantined")
 		}
-		if twin := s.w.views[s.w.lead].Picture(s.w.state, s.w.time()).Hosts[name].Twin; twin != "" {
+		switch pic := s.w.views[s.w.lead].Picture(s.w.state, s.w.time()).Hosts[name]; {
+		case pic.Twin != "":
 			fmt.Fprint(&out, " and a second one")
+		case pic.Anew != "":
+			fmt.Fprint(&out, " and one that was started anew")
 		}
 		fmt.Fprintln(&out)
 	}

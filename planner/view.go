@@ -200,10 +200,14 @@ func (v *View) Learn(s *State, now Now) {
 		t := &v.targets[i]
 		t.bound = host.Phase == Active || host.Phase == Revoking
 		if t.bound && t.inc != host.Inc {
-			if t.replaced[0] != host.Inc {
-				t.replaced[1] = t.replaced[0]
+			// One that the log has not replaced may be the next: this view heard it before it had read so far.
+			if slices.Contains(host.Past, t.inc) {
+				if t.replaced[0] != host.Inc {
+					t.replaced[1] = t.replaced[0]
+				}
+				t.replaced[0] = t.inc
 			}
-			t.replaced[0], t.inc = t.inc, host.Inc
+			t.inc = host.Inc
 			t.off, t.offNext, t.stamp, t.seq, t.n = now.Watch, math.MaxInt64, 0, 0, 0
 			v.deadlines(t, t.evidence(), now.Watch)
 		}

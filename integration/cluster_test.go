@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -72,7 +73,7 @@ var monitorNames = []string{"m1", "m2", "m3"}
 // inBubble runs a story over a cluster of three monitors and these hosts, and takes the cluster down afterwards.
 func inBubble(t *testing.T, hosts []string, story func(c *cluster)) {
 	t.Helper()
-	dir := t.TempDir()
+	dir := memoryDir(t)
 	synctest.Test(t, func(t *testing.T) {
 		c := &cluster{
 			t: t, dir: dir, began: time.Now(), log: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.WarnLevel),
@@ -96,6 +97,22 @@ func inBubble(t *testing.T, hosts []string, story func(c *cluster)) {
 		c.until("a monitor leads", 10*time.Second, func() bool { return c.leader() != "" })
 		story(c)
 	})
+}
+
+// memoryDir is a folder in memory where the machine has one: what a bubble writes outlives none of its processes, for there is
+// only this one, and journals and logs wait for each write.
+func memoryDir(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "holter-bubble-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+	})
+	return dir
 }
 
 func (c *cluster) boottime() time.Duration { return time.Since(c.began) + time.Hour }

@@ -24,7 +24,9 @@ type machine struct {
 
 	agent    *agent
 	frozen   time.Duration // until when its guard stands still
-	guarding bool          // the guard's next look is planned
+	guarding bool          // the guard's next look is planned ...
+	looksFor time.Duration // ... for this end of the lease
+	looks    int           // which look that is
 }
 
 // process is a workload that runs. One that is dying has been killed, and runs until it is gone.
@@ -167,25 +169,27 @@ func (m *machine) crash(workload string) { m.exit(workload, 0) }
 // guard plans the guard's next look: some time between the end of the lease and the kill time after it. The guard goes by
 // its orders, whoever is alive.
 func (m *machine) guard() {
-	if m.guarding || !m.orders.fences() || m.s.mut == noGuard {
+	sooner := m.guarding && m.orders.until < m.looksFor // the orders have become tighter
+	if m.guarding && !sooner || !m.orders.fences() || m.s.mut == noGuard {
 		return
 	}
-	m.guarding = true
-	boots := m.boots
+	m.guarding, m.looksFor = true, m.orders.until
+	m.looks++
+	boots, look := m.boots, m.looks
 	within := min(m.orders.kill, lease.GuardKill)
 	slack := m.s.upTo(within)
 	if m.s.chance(0.5) {
 		slack = within * 99 / 100
 	}
-	m.s.at(m.clock.real(m.orders.until+slack), func() { m.look(boots) })
+	m.s.at(m.clock.real(m.orders.until+slack), func() { m.look(boots, look) })
 }
 
-func (m *machine) look(boots int) {
+func (m *machine) look(boots, look int) {
 	switch {
-	case !m.up || m.boots != boots:
+	case !m.up || m.boots != boots || m.looks != look:
 		return
 	case m.s.now < m.frozen:
-		m.s.at(m.frozen, func() { m.look(boots) })
+		m.s.at(m.frozen, func() { m.look(boots, look) })
 		return
 	}
 	m.guarding = false

@@ -130,7 +130,11 @@ func (m *machine) reboot(off time.Duration) {
 func (m *machine) startAgent(after time.Duration) {
 	boots := m.boots
 	m.s.after(after, func() {
-		if m.up && m.boots == boots && m.agent == nil {
+		switch {
+		case !m.up || m.boots != boots || m.agent != nil:
+		case m.s.now < m.frozen: // nothing starts on a machine that stands still
+			m.startAgent(m.frozen - m.s.now)
+		default:
 			newAgent(m)
 		}
 	})

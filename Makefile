@@ -13,13 +13,17 @@ BENCHES = 'BenchmarkBeatDecode|BenchmarkViewObserve|BenchmarkDecide|BenchmarkApp
 RACE = ./agent/... ./monitor/... ./raftstore/... ./internal/bus/... ./actions/... ./console/...
 PROCESSES = '^(TestProcesses|TestDialledNATS|TestWrongInput)$$'
 
+# Packages that start whole clusters, or a machine, of processes: one after another, for they want both cores.
+HEAVY = -e '/integration' -e '/internal/demo' -e '/actions/fence' -e '/actions/systemd'
+
 .PHONY: test plain race race-bubbles deps lint bench demo storm detector-table
 
 test: deps plain race
 
 plain:
 	$(GO) vet ./...
-	$(GO) test ./...
+	$(GO) test $$($(GO) list ./... | grep -v $(HEAVY))
+	$(GO) test -p 1 $$($(GO) list ./... | grep $(HEAVY))
 
 race:
 	$(GO) test -race $(RACE)

@@ -267,13 +267,13 @@ func (s *supervised) read() (life, error) {
 	return l, nil
 }
 
-// write replaces the record whole. It need not survive a loss of power, because the process would not.
+// write replaces the record whole.
 func (s *supervised) write(l life) error {
 	b, err := json.Marshal(l)
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(s.record+".new", b, 0o600); err != nil {
+	if err := writeDurably(s.record+".new", b); err != nil {
 		return err
 	}
 	return os.Rename(s.record+".new", s.record)
@@ -290,4 +290,18 @@ func remove(path string) error {
 		return err
 	}
 	return nil
+}
+
+// writeDurably writes a file that outlives a loss of power: what is renamed before it is on the disk may be found empty, and
+// then nobody could tell any more whether the workload runs.
+func writeDurably(path string, b []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
 }

@@ -86,7 +86,7 @@ func (n *network) drop(selectors ...string) error {
 	for _, s := range selectors {
 		if !n.rules[s] {
 			n.rules[s] = true
-			lines = append(lines, "rule add pref 10 "+s+" blackhole")
+			lines = append(lines, "rule add "+rule(s))
 		}
 	}
 	return n.change(lines)
@@ -98,10 +98,24 @@ func (n *network) heal(address string) error {
 	for _, s := range slices.Sorted(maps.Keys(n.rules)) {
 		if address == "" || slices.Contains(strings.Fields(s), address) {
 			delete(n.rules, s)
-			lines = append(lines, "rule del pref 10 "+s+" blackhole")
+			lines = append(lines, "rule del "+rule(s))
 		}
 	}
 	return n.change(lines)
+}
+
+// rule drops what a selector matches. Each form of selector has a preference of its own: to the kernel, a rule to an address
+// is the same as one of equal preference from another to that address, and it would refuse to add the one beside the other.
+func rule(selector string) string {
+	pref := 10
+	switch words := strings.Fields(selector); {
+	case len(words) > 2:
+	case words[0] == "from":
+		pref = 11
+	default:
+		pref = 12
+	}
+	return fmt.Sprintf("pref %d %s blackhole", pref, selector)
 }
 
 func (n *network) change(lines []string) error {

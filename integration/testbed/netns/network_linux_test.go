@@ -137,6 +137,31 @@ func TestACutStallsWhatIsOpen(t *testing.T) {
 	}
 }
 
+// TestACutInACut: a link that is cut one way is cut wholly beside that, and each cut heals alone.
+func TestACutInACut(t *testing.T) {
+	Require(t)
+	p := newPair(t)
+	from, to := p.connect(t)
+	for _, selectors := range [][]string{{"from " + fromAddress + " to " + toAddress}, {"from " + toAddress, "to " + toAddress}} {
+		if err := p.net.drop(selectors...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.net.heal(fromAddress); err != nil {
+		t.Fatal(err)
+	}
+	send(t, to, "the whole cut")
+	if err := receive(t, from, "the whole cut", silence); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("when the one-way cut has healed: got %v, want %v", err, os.ErrDeadlineExceeded)
+	}
+	if err := p.net.heal(toAddress); err != nil {
+		t.Fatal(err)
+	}
+	if err := receive(t, from, "the whole cut", arrival); err != nil {
+		t.Errorf("after both have healed: %v", err)
+	}
+}
+
 // TestACutRefusesNothing: nobody answers for who is cut off. Healed, its kernel refuses what nothing listens for.
 func TestACutRefusesNothing(t *testing.T) {
 	Require(t)

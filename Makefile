@@ -2,7 +2,9 @@
 # make lint   golangci-lint with .golangci.yml, and the formatting
 # make bench  the benchmarks whose numbers are in docs/performance.md
 # make demo   the demo
-# make storm  the simulation of the lease protocol at full size: 50,000 runs, and each mutant in the undirected storm
+# make storm  the simulation of the lease protocol at full size: 50,000 runs, and each mutant in the undirected storm; then storms
+#             over real processes in network namespaces
+# make times  the times of failover in docs/performance.md
 # make detector-table   the table of detection quality in docs/performance.md
 
 GO ?= go
@@ -11,12 +13,12 @@ BENCHES = 'BenchmarkBeatDecode|BenchmarkViewObserve|BenchmarkDecide|BenchmarkApp
 # Packages where goroutines meet. Of integration the tests with real processes, whose program is built with the race detector
 # too: whole clusters in one synctest bubble crash the detector itself now and then (golang/go#78156). race-bubbles runs them.
 RACE = ./agent/... ./monitor/... ./raftstore/... ./internal/bus/... ./actions/... ./console/...
-PROCESSES = '^(TestProcesses|TestDialledNATS|TestWrongInput)$$'
+PROCESSES = '^(TestProcesses|TestDialledNATS|TestWrongInput|TestUpgradeIsNoOutage|TestGuardKillsByTheLease|TestWithoutGuard|TestFencing|TestNetworkStorm)$$'
 
 # Packages that start whole clusters, or a machine, of processes: one after another, for they want both cores.
 HEAVY = -e '/integration' -e '/internal/demo' -e '/actions/fence' -e '/actions/systemd'
 
-.PHONY: test plain race race-bubbles deps lint bench demo storm detector-table
+.PHONY: test plain race race-bubbles deps lint bench demo storm times detector-table
 
 test: deps plain race
 
@@ -51,3 +53,7 @@ detector-table:
 
 storm:
 	$(GO) test ./lease/sim -count 1 -timeout 2h -v -runs 50000 -undirected 5000
+	$(GO) test ./integration -count 1 -timeout 2h -v -run '^TestNetworkStorm$$' -storms 20
+
+times:
+	$(GO) test ./integration -count 1 -timeout 1h -v -run '^TestFailoverTimes$$' -times 10

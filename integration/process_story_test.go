@@ -35,7 +35,7 @@ func TestProcesses(t *testing.T) {
 	t.Parallel()
 	p := newProcesses(t)
 	p.startAll(shopHosts)
-	p.until("a monitor leads", func() bool { return p.leader() != "" })
+	p.waitLeader()
 	inventory, plan := filepath.Join(p.dir, "inventory.yaml"), filepath.Join(p.dir, "plan.yaml")
 	p.writeFile(inventory, processShop)
 	p.writeFile(plan, restartElsewhere)
@@ -50,7 +50,7 @@ func TestProcesses(t *testing.T) {
 
 	p.killHost("ams-1")
 	p.until("db is being started", func() bool { return p.step("R-0002", "start/db") == string(planner.StateStarted) })
-	p.kill(p.leaderOrFail())
+	p.kill(p.waitLeader())
 	p.succeeds("R-0002")
 	p.freedBy("db", planner.LeaseExpired)
 	moved := map[string]string{"db": "fra-1", "api": "ams-2", "web": "ams-2"}
@@ -94,13 +94,10 @@ var afterFailover = []string{
 	"started db fra-1", "started api ams-2", "started web ams-2",
 }
 
-// leaderOrFail is the monitor that leads now.
-func (p *processes) leaderOrFail() string {
+// waitLeader is the monitor that leads, as soon as there is one.
+func (p *processes) waitLeader() (leader string) {
 	p.t.Helper()
-	leader := p.leader()
-	if leader == "" {
-		p.t.Fatal("nobody leads")
-	}
+	p.until("a monitor leads", func() bool { leader = p.leader(); return leader != "" })
 	return leader
 }
 

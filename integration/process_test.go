@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -23,8 +24,11 @@ type processes struct {
 	t       *testing.T
 	program string
 	dir     string
-	block   string               // the first two bytes of its addresses: "127.99"
-	nats    string               // URL of a NATS to dial; empty: embedded
+	block   string   // the first two bytes of its addresses: "127.99"
+	nats    string   // URL of a NATS to dial; empty: embedded
+	units   []string // the commands of every host
+	plan    string   // of begin
+	api     *console.Client
 	running map[string]*exec.Cmd // monitors and agents by the names of theirs, guards by guardOf of the host
 }
 
@@ -45,7 +49,12 @@ func TestMain(m *testing.M) {
 // newProcesses makes a cluster that startAll starts.
 func newProcesses(t *testing.T) *processes {
 	t.Helper()
-	p := &processes{t: t, program: programs.Holter(t), dir: t.TempDir(), block: freeBlock(t), running: map[string]*exec.Cmd{}}
+	p := &processes{
+		t: t, program: programs.Holter(t), dir: t.TempDir(), block: freeBlock(t), running: map[string]*exec.Cmd{},
+		units: []string{"db", "api", "web"}, plan: restartElsewhere,
+	}
+	p.api = console.NewClient(p.servers(), console.ClientOptions{User: "test"})
+	t.Cleanup(p.api.Close)
 	t.Cleanup(p.killAll)
 	return p
 }
@@ -96,21 +105,24 @@ func freeBlock(t testing.TB) string {
 	return ""
 }
 
-// agentConfig allows db, api and web on a host. Each records its own life.
+// agentConfig allows all units on a host. Each records its own life.
 func (p *processes) agentConfig(host string) string {
 	urls := []string{p.nats}
 	if p.nats == "" {
 		urls = []string{"nats://" + p.block + ".0.1:7472", "nats://" + p.block + ".0.2:7472", "nats://" + p.block + ".0.3:7472"}
 	}
 	commands := map[string][]string{}
-	for _, unit := range []string{"db", "api", "web"} {
+	for _, unit := range p.units {
 		commands[unit] = []string{programs.Workload(p.t), p.record(), unit}
 	}
 	return procs.Agent{
-		Name: host, DataDir: filepath.Join(p.dir, host), RunDir: filepath.Join(p.dir, host+".run"), NATS: urls,
+		Name: host, DataDir: filepath.Join(p.dir, host), RunDir: p.runDir(host), NATS: urls,
 		Commands: commands, Env: map[string]string{"HOLTER_TEST": p.dir + " " + host},
 	}.Config()
 }
+
+// runDir is where a host's agent and guard meet.
+func (p *processes) runDir(host string) string { return filepath.Join(p.dir, host+".run") }
 
 // record is where the workloads record their lives.
 func (p *processes) record() string { return filepath.Join(p.dir, "record") }
@@ -139,12 +151,16 @@ func (p *processes) start(name string) {
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(p.program, verb, "--config", config)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), "PATH="+p.bin(name)+":"+os.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
 	p.running[name] = cmd
 }
+
+// bin is where a process looks for programs first.
+func (p *processes) bin(name string) string { return filepath.Join(p.dir, name+".bin") }
 
 // kill takes a process away at once and waits until it is gone.
 func (p *processes) kill(name string) {
@@ -169,32 +185,38 @@ func (p *processes) killHost(host string) {
 	p.killWorkloads(host)
 }
 
-// killWorkloads kills every process that an agent of this test has started on a host, and their children.
+// killWorkloads kills every process that an agent of this test has started on a host, on any if none is named, and their
+// children.
 func (p *processes) killWorkloads(host string) {
-	mark := []byte("HOLTER_TEST=" + p.dir + " " + host + "\x00")
-	for killed := true; killed; {
-		killed = false
-		procs, _ := filepath.Glob("/proc/[0-9]*/environ")
-		for _, path := range procs {
-			environ, err := os.ReadFile(path)
-			if err != nil || !bytes.Contains(environ, mark) {
-				continue
-			}
-			var pid int
-			if _, err := fmt.Sscanf(path, "/proc/%d/", &pid); err == nil && syscall.Kill(pid, syscall.SIGKILL) == nil {
-				killed = true
-			}
+	for p.signalWorkloads(host, syscall.SIGKILL) > 0 {
+	}
+}
+
+// signalWorkloads sends a signal to these processes and returns how many there were.
+func (p *processes) signalWorkloads(host string, sig syscall.Signal) int {
+	mark, sent := []byte("HOLTER_TEST="+p.dir+" "), 0
+	if host != "" {
+		mark = append(mark, host+"\x00"...)
+	}
+	procs, _ := filepath.Glob("/proc/[0-9]*/environ")
+	for _, path := range procs {
+		environ, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(environ, mark) {
+			continue
+		}
+		var pid int
+		if _, err := fmt.Sscanf(path, "/proc/%d/", &pid); err == nil && syscall.Kill(pid, sig) == nil {
+			sent++
 		}
 	}
+	return sent
 }
 
 func (p *processes) killAll() {
 	for name := range p.running {
 		p.kill(name)
 	}
-	for _, host := range shopHosts {
-		p.killWorkloads(host)
-	}
+	p.killWorkloads("")
 	logs, _ := filepath.Glob(filepath.Join(p.dir, "*.log"))
 	for _, path := range logs {
 		log, _ := os.ReadFile(path)
@@ -209,7 +231,9 @@ func (p *processes) killAll() {
 
 // holter runs the command line and returns what it says and its exit code.
 func (p *processes) holter(args ...string) (stdout, stderr string, code int) {
-	cmd := exec.CommandContext(p.t.Context(), p.program, args...)
+	ctx, cancel := context.WithTimeout(context.Background(), untilLimit) // it is asked for the state after a test's end, too
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.program, args...)
 	cmd.Env = append(os.Environ(), "HOLTER_SERVER="+strings.Join(p.servers(), ","))
 	var out, talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &talk
@@ -217,10 +241,16 @@ func (p *processes) holter(args ...string) (stdout, stderr string, code int) {
 	return out.String(), talk.String(), cmd.ProcessState.ExitCode()
 }
 
-// must runs the command line and demands its exit code.
+// must runs the command line and demands its exit code. A busy machine may be without a leader for a moment: while the
+// answer is that there is no quorum, and nothing was changed, it is asked again.
 func (p *processes) must(code int, args ...string) string {
 	p.t.Helper()
-	out, talk, got := p.holter(args...)
+	var out, talk string
+	var got int
+	p.until("a leader answers", func() bool {
+		out, talk, got = p.holter(args...)
+		return got == code || got != int(console.ExitNoQuorum)
+	})
 	if got != code {
 		p.t.Fatalf("holter %s: exit code %d, want %d\n%s%s", strings.Join(args, " "), got, code, out, talk)
 	}
@@ -233,9 +263,7 @@ func (p *processes) servers() []string {
 }
 
 // client asks as the command line does.
-func (p *processes) client() *console.Client {
-	return console.NewClient(p.servers(), console.ClientOptions{User: "test"})
-}
+func (p *processes) client() *console.Client { return p.api }
 
 // leader is the monitor that leads now, "" if nobody can say.
 func (p *processes) leader() string {
@@ -283,8 +311,8 @@ func (p *processes) until(what string, holds func() bool) {
 }
 
 const (
-	askEvery   = 20 * time.Millisecond
-	untilLimit = time.Minute
+	askEvery   = 50 * time.Millisecond
+	untilLimit = 2 * time.Minute
 )
 
 // lines is what the workloads wrote themselves.

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fetches what the tests use beside Go, from Debian's packages: a systemd and a D-Bus for the driver of kind "systemd", which
-# run in namespaces of the tests' own, QEMU for guests with a watchdog, whose kernel the tests download themselves, and for
+# run in namespaces of the tests' own, iproute2 for networks that are cut, QEMU for guests with a watchdog, whose kernel the tests download themselves, and for
 # fencing real agents and a simulated management controller. go test does not show what it skips, so this script says it: one
 # line for each thing that is left out here, and why.
 set -eu
@@ -41,7 +41,9 @@ fi
 if [ "$(id -u)" != 0 ]; then
 	echo "LEFT OUT: the tests of the systemd driver on a systemd of their own: they need root" >&2
 	echo "LEFT OUT: the tests of the command driver in cgroups: they need a cgroup2 that this user may write" >&2
+	echo "LEFT OUT: storms over processes in network namespaces: they need root" >&2
 elif [ -n "$hosts" ]; then
+	case "$hosts" in *iproute2*) echo "LEFT OUT: storms over processes in network namespaces: they need the package iproute2" >&2 ;; esac
 	echo "LEFT OUT: the tests of the systemd driver on a systemd of their own: they need the packages$hosts" >&2
 fi
 if [ -n "$guests$kernel" ]; then

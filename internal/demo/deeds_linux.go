@@ -130,10 +130,7 @@ func (d *demo) kill(name string) error {
 	case name == d.looked.leader:
 		what = "SIGKILL to the leading monitor"
 	case m.isHost():
-		what = "SIGKILL to its agent"
-		if runs := d.runsOn(name); len(runs) > 0 {
-			what += " and to " + strings.Join(runs, ", ")
-		}
+		what = "SIGKILL to " + strings.Join(append([]string{"its agent", "its guard"}, d.runsOn(name)...), ", ")
 	}
 	d.story.tellDeed(now, "%s is killed: %s", name, what)
 	if left := d.monitorsLeft(); !m.isHost() && left <= len(monitorNames)/2 {

@@ -96,11 +96,12 @@ type fate struct {
 	healed  time.Time // zero: it is dead
 
 	// Of a host.
-	beatTold bool
-	lateTold bool
-	loss     uint64 // index of the event that says it is lost
-	run      string // the run that answers that
-	ended    bool   // and has ended
+	beatTold  bool
+	lateTold  bool
+	leaseTold bool
+	loss      uint64 // index of the event that says it is lost
+	run       string // the run that answers that
+	ended     bool   // and has ended
 }
 
 // run is the demo's life between start and end of all processes.

@@ -100,6 +100,7 @@ func (d *demo) saw(l look) {
 		if l.at.After(f.killed) && f.healed.IsZero() && f.loss == 0 {
 			d.sawSilence(f, l.hosts[name], now)
 		}
+		d.sawLease(f, l.hosts[name], now)
 	}
 }
 
@@ -113,6 +114,17 @@ func (d *demo) sawSilence(f *fate, h console.HostItem, now time.Time) {
 	if !f.lateTold && h.Word == console.HostSuspect {
 		f.lateTold = true
 		d.story.tell(now, markWarn, "%s is suspect: silent for %s", h.Name, console.Duration(silent))
+	}
+}
+
+// sawLease tells for how long a lost host may still run what it ran.
+func (d *demo) sawLease(f *fate, h console.HostItem, now time.Time) {
+	if f.leaseTold || f.loss == 0 || h.Word != console.HostLost || h.Lease.OverBy.IsZero() {
+		return
+	}
+	f.leaseTold = true
+	if left := h.Lease.OverBy.Sub(now); left > 0 {
+		d.story.tell(now, markWarn, "%s may still run what it ran, until its lease is over: %s from now at most", h.Name, console.Duration(left))
 	}
 }
 

@@ -207,14 +207,15 @@ func TestScriptIsPlayedAndNothingIsLeft(t *testing.T) {
 	}
 	t.Log(strings.Join(b.told, "\n"))
 	b.inOrder(
-		`ams-1 is killed: SIGKILL to its agent and to db`, `ams-1 is suspect`, `ams-1 is lost: .* by m\d`,
-		`R-0002 begins: shop-dr@\d+ for ams-1`, `start\.stop/web on ams-3: done`, `start\.stop/api on ams-2: done`,
+		`ams-1 is killed: SIGKILL to its agent, its guard, db`, `ams-1 is suspect`, `ams-1 is lost: .* by m\d`,
+		`R-0002 begins: shop-dr@\d+ for ams-1`, `ams-1 runs nothing any more, evidence: lease-expired: not renewed by m\d`, `start\.stop/web on ams-3: done`, `start\.stop/api on ams-2: done`,
 		`start/db on fra-2: done`, `start/api on \S+: done`, `start/web on \S+: done`, `R-0002 succeeded`,
 		`m\d is killed: SIGKILL to the leading monitor`, `healed: started again on the old disk: ams-1, m\d`, `\S+ is back`, `\S+ is back`,
 		`runs: \d+ succeeded; the shop answers: front on \S+ → web on \S+ → api on \S+ → db on fra-2`,
 	)
 	b.inOrder(`ams-1 is killed`, `the shop does not answer`, `ams-1 is lost`, `outage seen by the client \d+\.\d\d s \(\d+ requests lost\)`)
 	b.inOrder(`ams-1 is killed`, `last beat of ams-1`, `ams-1 is suspect`)
+	b.inOrder(`ams-1 is lost`, `ams-1 may still run what it ran, until its lease is over: .* from now at most`, `ams-1 runs nothing any more`)
 	b.clean()
 }
 
@@ -285,7 +286,7 @@ func TestWhatOthersDoToTheProcesses(t *testing.T) {
 	if err := unix.Kill(pidOf("ams-2"), unix.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	b.await("ams-2 is killed: SIGKILL to its agent and to api") // the workload goes with its host
+	b.await("ams-2 is killed: SIGKILL to its agent, its guard, api") // the workload goes with its host
 	b.await("R-0002 succeeded")
 	if err := unix.Kill(pidOf("m2"), unix.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -315,11 +316,11 @@ func TestKeysOfATerminal(t *testing.T) {
 	b.await(`demo · 3/3 monitors, leader m\d`)
 	b.await(`no run is open`)
 	press("3")
-	b.await("ams-3 is killed: SIGKILL to its agent and to web")
+	b.await("ams-3 is killed: SIGKILL to its agent, its guard, web")
 	b.await("R-0002 succeeded")
 	press("3k")
 	b.await("ams-3 is dead already")
-	b.await("is killed: SIGKILL to its agent and to ")
+	b.await("is killed: SIGKILL to its agent, its guard, ")
 	press("h")
 	b.await("healed")
 	b.await("is back")

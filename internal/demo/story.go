@@ -84,7 +84,7 @@ func (s *story) tellEvent(at time.Time, e console.EventItem) {
 	case "host.lost":
 		s.tell(at, markBad, "%s is lost: %s", e.Subject, text)
 	case "host.expired":
-		s.tell(at, markOK, "%s %s (%s)", e.Subject, text, e.Reason)
+		s.tell(at, markOK, "%s %s: %s", e.Subject, text, e.Reason)
 	case "join.offered": // host.joined follows
 	case "host.joined":
 		s.tell(at, markOK, "%s is back, %s", e.Subject, text)

@@ -143,29 +143,45 @@ func Begin(dir string, id ID) (*Life, error) {
 // look writes down which other lives of the workload exist. A new life locks before it looks, so of two that begin at the
 // same time at least one sees the other.
 func (l *Life) look(dir string) error {
-	all, err := os.ReadDir(locks(dir))
+	all, err := Lives(dir)
 	if err != nil {
 		return err
 	}
-	for _, entry := range all {
-		other, err := parseID(strings.Split(entry.Name(), "@"))
-		if err != nil {
-			return fmt.Errorf("%s is not the file of a life: %w", entry.Name(), err)
-		}
+	for _, other := range all {
 		if other.Workload != l.id.Workload || other == l.id {
 			continue
 		}
-		held, err := isLocked(filepath.Join(locks(dir), entry.Name()))
-		if err != nil {
+		if err := l.write(Seen, other); err != nil {
 			return err
-		}
-		if held {
-			if err := l.write(Seen, other); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
+}
+
+// Lives lists the lives that exist now, frozen ones too; none if nothing has run yet.
+func Lives(dir string) ([]ID, error) {
+	all, err := os.ReadDir(locks(dir))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var lives []ID
+	for _, entry := range all {
+		id, err := parseID(strings.Split(entry.Name(), "@"))
+		if err != nil {
+			return nil, fmt.Errorf("%s is not the file of a life: %w", entry.Name(), err)
+		}
+		held, err := isLocked(filepath.Join(locks(dir), entry.Name()))
+		if err != nil {
+			return nil, err
+		}
+		if held {
+			lives = append(lives, id)
+		}
+	}
+	return lives, nil
 }
 
 // isLocked says whether somebody holds a lock.
@@ -174,8 +190,8 @@ func isLocked(path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = file.Close() }() // unlocks too
-	err = unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	defer func() { _ = file.Close() }()                         // unlocks too
+	err = unix.Flock(int(file.Fd()), unix.LOCK_SH|unix.LOCK_NB) // shared: who looks must not seem to live to others who look
 	if errors.Is(err, unix.EWOULDBLOCK) {
 		return true, nil
 	}

@@ -147,6 +147,30 @@ func TestEachOverlapIsToldOnce(t *testing.T) {
 	}
 }
 
+func TestLives(t *testing.T) {
+	dir := t.TempDir()
+	hosts := func() []string {
+		t.Helper()
+		lives, err := record.Lives(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var hosts []string
+		for _, id := range lives {
+			hosts = append(hosts, id.Host)
+		}
+		return hosts
+	}
+	if got := hosts(); got != nil {
+		t.Errorf("before anything has run live %v", got)
+	}
+	kill(begin(t, dir, 3, "a"))
+	begin(t, dir, 4, "b")
+	if diff := cmp.Diff(hosts(), []string{"b"}); diff != "" {
+		t.Errorf("lives (-got +want):\n%s", diff)
+	}
+}
+
 func TestALifeIsWrittenInOrder(t *testing.T) {
 	dir := t.TempDir()
 	life, err := record.Begin(dir, record.ID{Workload: "db", Token: 3, Host: "a"})

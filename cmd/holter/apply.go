@@ -22,7 +22,7 @@ Hosts and workloads that the inventory no longer names are removed, plans that n
 		Example: "  holter apply -f inventory.yaml -f orders-dr.yaml --reason CHG-8850\n  holter apply -f prod/",
 		Args:    exactly(),
 	}
-	cmd.Flags().StringSliceVarP(&paths, "file", "f", nil, "file, directory of .yaml files, or - for standard input; may be given several times")
+	cmd.Flags().StringArrayVarP(&paths, "file", "f", nil, "file, directory of .yaml files, or - for standard input; may be given several times")
 	cmd.Flags().Uint64Var(&ifMatch, "if-match", 0, "the revision that the files were made for; when another one is in force nothing is changed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if len(paths) == 0 {

@@ -31,6 +31,7 @@ const restartAtOnce = `apiVersion: holter/v1
 kind: Plan
 name: restart-elsewhere
 trigger: [{host_lost: any}]
+guard: {max_lost: 10} # they are killed one after another, which is no mass loss
 steps:
   - start: {workloads: {lost_with: trigger.hosts}}
 `

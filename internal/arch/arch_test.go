@@ -28,16 +28,23 @@ var table = map[string][]string{
 
 	"planner":        {"lease", "plans", "wire"},
 	"planner/detect": {"planner"},
-	"raftstore":      {"planner"},
-	"monitor":        {"lease", "planner"},
+	"raftstore":      {"internal/quiet", "planner"},
+	"monitor":        {"internal/quiet", "lease", "planner"},
 	"agent":          {"actions", "actions/probe", "agent/guard", "lease", "wire"},
 	"agent/guard":    {"actions", "lease"},
 
 	"agent/guard/guardtest": {"actions/memory", "agent/guard"},
-	"console":               {"lease", "planner"},
-	"cmd/holter":            {"internal/node", "internal/demo", "plans", "console"},
+	"console":               {"lease", "planner", "internal/identity"},
+	"cmd/holter":            {"internal/audit", "internal/node", "internal/demo", "internal/setup", "internal/identity", "plans", "console"},
 
-	"internal/bus":          {"wire"},
+	"internal/identity":     {},
+	"internal/setup":        {"internal/identity", "console"},
+	"internal/audit":        {"planner"},
+	"internal/metrics":      {"console"},
+	"internal/notify":       {"console", "wire"},
+	"internal/quiet":        {},
+	"internal/sdnotify":     {},
+	"internal/bus":          {"internal/identity", "internal/quiet", "wire"},
 	"internal/bus/faultnet": {},
 	"internal/node":         {"all"},
 	"internal/demo":         {"internal/node", "console"},
@@ -71,7 +78,12 @@ var only = map[string][]string{
 	"github.com/nats-io/nats.go":               {"internal/bus", "internal/bus/faultnet"},
 	"github.com/nats-io/nats-server/v2/server": {"internal/bus"},
 	"github.com/coreos/go-systemd/v22/dbus":    {"actions/systemd"},
+	"github.com/coreos/go-systemd/v22/daemon":  {"internal/sdnotify"},
 	"github.com/spf13/cobra":                   {"cmd/holter"},
+
+	"github.com/prometheus/client_golang/prometheus":            {"internal/metrics"},
+	"github.com/prometheus/client_golang/prometheus/collectors": {"internal/metrics"},
+	"github.com/prometheus/client_golang/prometheus/promhttp":   {"internal/metrics"},
 }
 
 type pkg struct {

@@ -56,9 +56,26 @@ func (m *Monitor) heardRenew(r wire.Renew, now planner.Now) {
 	if !known || !m.granter.Renew(r.Host, r.Inc, r.Epoch, standing(host), state.Index, now.Boot) {
 		return
 	}
-	publish(m, wire.AckSubject(r.Host), wire.Ack{
-		Monitor: m.opts.Name, Host: r.Host, Inc: r.Inc, Epoch: r.Epoch, Stamp: r.Stamp, Voters: state.LeaseVoters().Index,
-	})
+	for _, voice := range m.voices(state) {
+		publish(m, wire.AckSubject(r.Host), wire.Ack{
+			Monitor: voice, Host: r.Host, Inc: r.Inc, Epoch: r.Epoch, Stamp: r.Stamp, Voters: state.LeaseVoters().Index,
+		})
+	}
+}
+
+// voices are the names under which this monitor votes on leases: its server id, and in a cluster that was formed before ids
+// were the voters its configured name, unless it has that one from a former machine.
+func (m *Monitor) voices(state *planner.State) []string {
+	var voices []string
+	for _, own := range []string{m.opts.ID, m.opts.Name} {
+		if own == "" || own == m.opts.Name && m.opts.Taken {
+			continue
+		}
+		if slices.ContainsFunc(state.Voters, func(v lease.Voters) bool { return slices.Contains(v.Names, own) }) {
+			voices = append(voices, own)
+		}
+	}
+	return voices
 }
 
 // bearWitness reports the hosts whose lease this monitor has not renewed for so long that they run nothing any more.
@@ -66,9 +83,11 @@ func (m *Monitor) bearWitness(state *planner.State, now planner.Now) {
 	for _, name := range m.revoked {
 		host, _ := state.Hosts.Get(name)
 		if due, _ := m.granter.Report(name, standing(host), now.Boot); due && m.due("report/"+name, reportEvery, now) {
-			publish(m, wire.ReportSubject(m.opts.Name), wire.Report{
-				Monitor: m.opts.Name, Host: name, Epoch: host.Epoch, Revocation: host.Revocation,
-			})
+			for _, voice := range m.voices(state) {
+				publish(m, wire.ReportSubject(m.opts.Name), wire.Report{
+					Monitor: voice, Host: name, Epoch: host.Epoch, Revocation: host.Revocation,
+				})
+			}
 		}
 	}
 }

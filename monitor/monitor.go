@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/holter-ha/holter/internal/quiet"
 	"github.com/holter-ha/holter/lease"
 	"github.com/holter-ha/holter/planner"
 	"github.com/holter-ha/holter/wire"
@@ -23,6 +25,7 @@ const (
 	maxInflight  = maxProposals + 32 // proposals, a read index for each monitor, a round of fence tests: settled never blocks
 	proposeLimit = 5 * time.Second
 	viewEvery    = 200 * time.Millisecond
+	levelEvery   = time.Second
 	resendEvery  = time.Second // a command that is not answered
 	assignEvery  = 200 * time.Millisecond
 	tellEvery    = 10 * time.Second
@@ -55,11 +58,17 @@ type Bus interface {
 // Options of a monitor.
 type Options struct {
 	Name     string
-	Monitors []string      // all configured monitors, this one among them
-	Version  string        // of the program
-	Settle   time.Duration // how long losses of the same moment are collected; default 400 ms
-	Fencer   Fencer        // nil: this monitor cannot fence
-	Logger   zerolog.Logger
+	Monitors []string // all configured monitors, this one among them
+	// ID is the server id, by which this monitor votes on leases: a name may pass to a machine that knows nothing of what
+	// the former one renewed. Taken says that it was taken into the cluster: then its name alone is never its vote.
+	ID      string
+	Taken   bool
+	Version string        // of the program
+	Settle  time.Duration // how long losses of the same moment are collected; default 400 ms
+	Fencer  Fencer        // nil: this monitor cannot fence
+	// Trouble says why this monitor's log cannot be written, empty if it can; nil: it always can.
+	Trouble func() string
+	Logger  zerolog.Logger
 }
 
 // Monitor is one voting member of the control plane.
@@ -74,6 +83,7 @@ type Monitor struct {
 	asks    chan func(planner.Now)
 	settled chan string // keys of proposals that have ended
 	dropped atomic.Uint64
+	lies    quiet.Limiter
 
 	// Owned by Run.
 	clock     clock
@@ -203,6 +213,9 @@ func (m *Monitor) evaluate(ctx context.Context) {
 	if m.echo != 0 {
 		m.health.Echo = now.Boot - m.echo
 	}
+	if m.opts.Trouble != nil {
+		m.health.Disk = m.opts.Trouble()
+	}
 	m.view.SetHealth(m.health)
 	m.publishView(now)
 	m.look(state)
@@ -260,7 +273,11 @@ func (m *Monitor) propose(ctx context.Context, key string, e planner.Entry, stat
 		return
 	}
 	e.At, e.By = now.Log, m.opts.Name
-	if _, err := state.Apply(state.Index+1, e); err != nil {
+	err := m.view.Understood(state, e.Event, now)
+	if err == nil {
+		_, err = state.Apply(state.Index+1, e)
+	}
+	if err != nil {
 		m.opts.Logger.Debug().Str("event", e.Event.Name()).Err(err).Msg("proposal would be refused")
 		return
 	}
@@ -304,12 +321,14 @@ func (m *Monitor) Propose(ctx context.Context, e planner.Entry) (uint64, error) 
 	if !m.log.Leading() {
 		return 0, planner.ErrNotLeader
 	}
-	now, err := m.ask(ctx, func(planner.Now) {})
-	if err != nil {
+	state := m.log.State()
+	var unknown error
+	now, err := m.ask(ctx, func(now planner.Now) { unknown = m.view.Understood(state, e.Event, now) })
+	if err = cmp.Or(err, unknown); err != nil {
 		return 0, err
 	}
 	e.At = now.Log
-	state := m.log.State()
+	state = m.log.State()
 	if _, err := state.Apply(state.Index+1, e); err != nil {
 		return 0, err
 	}

@@ -371,7 +371,7 @@ func (d *decision) commanded(run *Run, st *Step) {
 	w, _ := d.s.Workloads.Get(st.Workload)
 	gone := w.Owner != st.Host || (st.Kind == plans.StepStart && w.Token != st.Token)
 	host, _ := d.s.Hosts.Get(st.Host)
-	result, answered := d.v.results[CommandID(run, st)]
+	result, answered := d.v.results[answerTo{st.Host, CommandID(run, st)}]
 	answered = answered && result.Token == st.Token && result.Inc == host.Inc && result.Epoch == host.Epoch && host.Phase == Active
 	switch {
 	case st.Kind == plans.StepStart && gone:

@@ -30,6 +30,7 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 		"under another epoch":    func(r *wire.Result) { r.Epoch-- },
 		"under another token":    func(r *wire.Result) { r.Token-- },
 		"to another command":     func(r *wire.Result) { r.ID += "0" },
+		"of another host":        func(r *wire.Result) { r.Host = "h2" },
 	} {
 		r := right
 		change(&r)
@@ -40,6 +41,9 @@ func TestAnswersThatDoNotCount(t *testing.T) {
 		}
 	}
 	w.views[w.lead].ObserveResult(right)
+	other := right
+	other.Host, other.Outcome = "h2", wire.Done
+	w.views[w.lead].ObserveResult(other) // does not displace it
 	w.run(2*worldTick, nil)
 	if state := w.state.Run(1).Steps[0].State; state != StateFailed {
 		t.Errorf("the right answer made the step %s, want failed", state)

@@ -3,6 +3,7 @@ package planner
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/holter-ha/holter/lease"
 )
@@ -25,6 +26,9 @@ func (s *State) Apply(index uint64, e Entry) (*State, error) {
 	if refusal := folded.fold(index, e); refusal != nil {
 		next.Refused++
 		return &next, refusal
+	}
+	if level := levelOf(e.Event); level > 1 {
+		folded.Log = max(folded.Log, level)
 	}
 	e.V, e.Name, e.At = EntryVersion, e.Event.Name(), folded.At
 	logged := Logged{Index: index, Entry: trimmed(e)}
@@ -60,6 +64,8 @@ func (s *State) fold(index uint64, e Entry) error {
 		return s.foldFormed(index, event)
 	case MonitorsChanged:
 		return s.foldMonitors(index, event)
+	case ClusterRecovered:
+		return s.foldRecovered(index, e, event)
 	case FilesApplied:
 		return s.foldFiles(index, event)
 	case PlanArmed:
@@ -68,6 +74,8 @@ func (s *State) fold(index uint64, e Entry) error {
 		return s.foldArmed(event.Plan, false)
 	case JoinOffered, HostJoined, LeaseConfirmed, HostRevoked, HostLost, HostReinstated, HostExpired, HostReleased:
 		return s.foldHost(index, e)
+	case UserSet, UserRemoved, GroupSet, GroupRemoved, TokenMade, TokenRevoked, HostInvited, HostEnrolled, HostBarred:
+		return s.foldAccess(index, e)
 	case FenceStarted:
 		return s.foldFenceStarted(event)
 	case FenceFinished:
@@ -159,6 +167,14 @@ func (s *State) foldFormed(index uint64, e ClusterFormed) error {
 		return refuse(CodeInvalid, "a cluster needs an id")
 	}
 	s.Cluster = e.Cluster
+	if e.Admin != "" {
+		if err := s.foldUserSet(UserSet{User: e.Admin, Grants: []Grant{{Role: Admin}}}); err != nil {
+			return err
+		}
+		first, _ := s.Users.Get(e.Admin)
+		first.Since = time.Time{} // the certificate was made before the cluster
+		s.Users = s.Users.With(e.Admin, first)
+	}
 	return s.vote(index, e.Monitors)
 }
 

@@ -25,6 +25,12 @@ func (s *State) foldFiles(index uint64, e FilesApplied) error {
 		s.Plans = s.Plans.With(plan.Name, Plan{Plan: plan, Rev: index, Armed: held.Armed})
 	}
 	s.Revision = index
+	if s.Recovery != nil && e.Set.Inventory != nil {
+		applied := *s.Recovery
+		applied.Files = false
+		s.Recovery = &applied
+		s.settle()
+	}
 	return nil
 }
 
@@ -51,6 +57,7 @@ func (s *State) foldInventory(inv *plans.Inventory) error {
 			s.Hosts = s.Hosts.With(name, Host{Phase: Unseen})
 		}
 	}
+	s.doubtAll(inv)
 	for name, w := range s.Workloads.All() {
 		if err := s.mayChange(name, w, inv); err != nil {
 			return err
@@ -74,7 +81,7 @@ func (s *State) mayChange(name string, w Workload, inv *plans.Inventory) error {
 	is, stays := inv.Workloads[name]
 	same := stays && was.Kind == is.Kind && was.Unit == is.Unit && was.Exclusive == is.Exclusive
 	switch {
-	case same:
+	case same, s.filesMissing(): // what holds on to it may long be past
 		return nil
 	case w.Owner != "":
 		return refuse(CodeOwned, "workload %s cannot be removed or get another kind, unit or exclusive: it is on %s", name, w.Owner).

@@ -51,6 +51,7 @@ func (s *State) foldLost(index uint64, e HostLost) error {
 		host.Quarantine = s.At.Add(quarantineFor)
 	}
 	s.revoke(index, e.Host, host)
+	s.Tally.Losses++
 	return nil
 }
 
@@ -76,8 +77,11 @@ func (s *State) foldReinstated(e HostReinstated) error {
 	if err != nil {
 		return err
 	}
-	if s.toBeFenced(e.Host) || host.Fence != nil && host.Fence.mayBeOff() {
+	switch {
+	case s.toBeFenced(e.Host) || host.Fence != nil && host.Fence.mayBeOff():
 		return refuse(CodeState, "host %s is being fenced", e.Host)
+	case host.Unproven:
+		return refuse(CodeState, "host %s has to join anew: the cluster was recovered at #%d", e.Host, s.Generation)
 	}
 	host.Phase, host.Revocation, host.Since, host.Handled, host.Fence = Active, 0, s.At, nil, nil
 	s.Hosts = s.Hosts.With(e.Host, host)
@@ -106,8 +110,9 @@ func (s *State) foldExpired(index uint64, entry Entry, e HostExpired) error {
 	if host.Phase == Expired && freed == 0 && (host.Evidence.Kind != LeaseExpired || e.Evidence == LeaseExpired) {
 		return refuse(CodeStale, "that %s runs nothing is known already (%s)", e.Host, host.Evidence.Kind)
 	}
-	host.Phase, host.Since, host.Evidence = Expired, s.At, &by
+	host.Phase, host.Since, host.Evidence, host.Unproven = Expired, s.At, &by, false
 	s.Hosts = s.Hosts.With(e.Host, host)
+	s.settle()
 	return nil
 }
 
@@ -134,6 +139,9 @@ func (s *State) checkEvidence(host Host, entry Entry, e HostExpired) error {
 		}
 		return nil
 	case LeaseExpired:
+		if host.Unproven && s.filesMissing() {
+			return s.recovering()
+		}
 		if !host.Lease.Fences() {
 			return refuse(CodeEvidence, "host %s does not fence itself: the end of its lease proves nothing", e.Host)
 		}
@@ -200,6 +208,9 @@ func (s *State) foldAdopted(index uint64, e WorkloadAdopted) error {
 	w, ok := s.Workloads.Get(e.Workload)
 	if !ok {
 		return refuse(CodeNoSuch, "there is no workload %s", e.Workload)
+	}
+	if s.Recovery != nil {
+		return s.recovering()
 	}
 	if w.Owner != "" || w.Last != "" || w.Wanted != "" || w.Run != 0 {
 		return refuse(CodeOwned, "workload %s has been Holter's before", e.Workload)

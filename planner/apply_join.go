@@ -15,6 +15,8 @@ func (s *State) foldOffered(index uint64, e JoinOffered) error {
 	switch {
 	case !ok:
 		return refuse(CodeNoSuch, "host %s is not in the inventory", e.Host)
+	case s.filesMissing():
+		return s.recovering()
 	case e.Inc == 0 || slices.Contains(host.Past, e.Inc):
 		return refuse(CodeStale, "this incarnation of %s was replaced by a newer one", e.Host)
 	}
@@ -52,6 +54,7 @@ func (s *State) foldJoined(index uint64, entry Entry, e HostJoined) error {
 		}
 		s.Workloads = s.Workloads.With(name, w)
 	}
+	s.believe(index, host, e)
 	since := index
 	if host.Phase == Active || host.Phase == Revoking { // what is left of the lease goes over
 		since = host.LeaseSince
@@ -66,6 +69,7 @@ func (s *State) foldJoined(index uint64, entry Entry, e HostJoined) error {
 		Silence: host.Silence, Losses: host.Losses, Quarantine: host.Quarantine,
 		Acted: host.Acted, Damping: host.Damping, Tests: host.Tests,
 	})
+	s.settle()
 	return nil
 }
 
@@ -86,6 +90,8 @@ func (s *State) foldConfirmed(e LeaseConfirmed) error {
 // which is enough only where nobody else's life hangs on the lease.
 func (h Host) mayBeSucceeded(e HostJoined) bool {
 	switch {
+	case h.Unproven:
+		return !h.Lease.Fences() // its agent's word is all there is; where the lease counts, it counts first
 	case h.Phase == Unseen, h.Phase == Expired, h.Inc == e.Inc:
 		return true
 	case h.Inc == e.Former && h.Epoch == e.Last:

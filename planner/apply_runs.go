@@ -13,6 +13,9 @@ const maxSteps = 10_000
 // foldRunStarted opens a run. A workload belongs to one open run at most, a plan has one open run at most, and one loss
 // starts one run of a plan.
 func (s *State) foldRunStarted(entry Entry, e RunStarted) error {
+	if s.Recovery != nil && e.Kind != RunFence {
+		return s.recovering()
+	}
 	if err := s.checkSteps(e.Steps); err != nil {
 		return err
 	}
@@ -329,6 +332,7 @@ func (s *State) foldRunEnded(e RunEnded) error {
 		return refuse(CodeInvalid, "a run cannot end as %s", e.Outcome)
 	}
 	run.State, run.Ended, run.Until = e.Outcome, s.At, time.Time{}
+	s.Tally.ended(e.Outcome)
 	s.keep(run)
 	for name := range wantedBy(run.Steps) {
 		if w, ok := s.Workloads.Get(name); ok && w.Run == run.ID {

@@ -78,6 +78,9 @@ func (s *State) grant(index uint64, run *Run, step *Step, e StepStarted) error {
 	if !ok {
 		return refuse(CodeNoSuch, "there is no workload %s", step.Workload)
 	}
+	if s.Recovery != nil {
+		return s.recovering()
+	}
 	if err := s.activeUnder(e.Host, e.Epoch); err != nil {
 		return err
 	}
@@ -338,7 +341,7 @@ func (s *State) foldStepReset(e StepReset) error {
 	}
 	w, _ := s.Workloads.Get(step.Workload)
 	switch {
-	case step.State == StateDone && !(w.Owner == "" && w.Wanted == WantedRunning):
+	case step.State == StateDone && (w.Owner != "" || w.Wanted != WantedRunning):
 		return refuse(CodeOwned, "workload %s is still on %q, or not wanted any more", step.Workload, w.Owner)
 	case w.Owner != "" && w.Owner == step.Host && w.Token == step.Token:
 		return refuse(CodeOwned, "workload %s is still on %s under #%d", step.Workload, w.Owner, w.Token)

@@ -24,10 +24,12 @@ func Decide(s *State, v *View, rules Rules, now Now) []Intent {
 	d.reports()
 	d.losses()
 	d.revoked()
-	d.adoptions()
 	d.twice()
-	d.triggers()
-	d.homeless()
+	if s.Recovery == nil { // until then nobody knows what runs where
+		d.adoptions()
+		d.triggers()
+		d.homeless()
+	}
 	for _, c := range d.m.open {
 		d.advance(c)
 	}

@@ -33,7 +33,7 @@ func (d *decision) joins() {
 // mayJoin says that the last door would take an incarnation in, that the host is not about to lose its power, and that it is not a second machine of this name: one that
 // was started anew takes over only when its former incarnation is silent.
 func (d *decision) mayJoin(host Host, j wire.Join) bool {
-	if slices.Contains(host.Past, j.Inc) || host.Fence.Open() || d.s.toBeFenced(j.Host) {
+	if slices.Contains(host.Past, j.Inc) || d.s.filesMissing() || host.Fence.Open() || d.s.toBeFenced(j.Host) {
 		return false
 	}
 	e := joinedBy(host, j)
@@ -170,7 +170,7 @@ func (d *decision) revoked() {
 		case host.Phase != Revoking:
 		case d.enough(host, reports):
 			expired.Evidence, expired.Reports = LeaseExpired, reports
-			reason := fmt.Sprintf("not renewed by %s for %s: %s", andAll(reports), host.Lease.Takeover(), host.Lease.Sum())
+			reason := fmt.Sprintf("not renewed by %s for %s: %s", andAll(MonitorNames(reports)), host.Lease.Takeover(), host.Lease.Sum())
 			d.propose("expire/"+name, host.Revocation, reason, expired)
 		case d.backAgain(name, host):
 			d.propose("back/"+name, host.Revocation, "heard again by a majority of the monitors",
@@ -186,12 +186,15 @@ func (d *decision) betters(name string, host Host, kind EvidenceKind) bool {
 
 // enough says that reports come from a majority of every set of voters that may have renewed the host's lease.
 func (d *decision) enough(host Host, reports []string) bool {
+	if host.Unproven && d.s.filesMissing() {
+		return false
+	}
 	return len(reports) > 0 && !slices.ContainsFunc(d.s.votersSince(host.LeaseSince), func(v lease.Voters) bool { return !majorityOf(v, reports) })
 }
 
 // backAgain says that a revocation may be taken back: the host is heard again, and it is not being fenced.
 func (d *decision) backAgain(name string, host Host) bool {
-	if d.s.toBeFenced(name) || host.Fence != nil && host.Fence.mayBeOff() {
+	if host.Unproven || d.s.toBeFenced(name) || host.Fence != nil && host.Fence.mayBeOff() {
 		return false
 	}
 	return d.v.heard(name, host.Inc, d.now) && d.v.hearers(name, d.now) >= d.v.majority()

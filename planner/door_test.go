@@ -29,7 +29,7 @@ const (
 	doorNext  = 12
 )
 
-func doorway(t *testing.T) *State {
+func doorway(t testing.TB) *State {
 	t.Helper()
 	set := plans.Set{Inventory: parseInventory(t, doorInventory), Plans: []*plans.Plan{
 		parsePlan(t, "elsewhere", "any", "fence fence\nup start workloads=lost_with"),
@@ -44,7 +44,7 @@ func doorway(t *testing.T) *State {
 }
 
 // through lets events in that must be let in.
-func through(t *testing.T, s *State, events ...Event) *State {
+func through(t testing.TB, s *State, events ...Event) *State {
 	t.Helper()
 	for _, event := range events {
 		next, err := s.Apply(s.Index+1, Entry{At: epoch0, By: "ann", Reason: "because", Event: event})

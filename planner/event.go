@@ -34,6 +34,8 @@ type Event interface{ Name() string }
 type ClusterFormed struct {
 	Cluster  string   `json:"cluster"`  // 32 random hex digits
 	Monitors []string `json:"monitors"` // the first lease voters
+	// Admin is the first user, who may do everything; empty in a cluster that asks nobody who they are.
+	Admin string `json:"admin,omitempty"`
 }
 
 // MonitorsChanged sets the monitors that vote on leases from here on. Evidence by lease needs a majority of every set that
@@ -325,6 +327,7 @@ var decoders = map[string]func([]byte) (Event, error){}
 func init() {
 	register[ClusterFormed]()
 	register[MonitorsChanged]()
+	registerSince[ClusterRecovered](2)
 	register[FilesApplied]()
 	register[PlanArmed]()
 	register[PlanDisarmed]()
@@ -354,8 +357,13 @@ func init() {
 	register[RunEnded]()
 }
 
-func register[E Event]() {
+// register makes a type of event known that was there in the first version of the log.
+func register[E Event]() { registerSince[E](1) }
+
+// registerSince makes a type of event known that came with a later version of the log.
+func registerSince[E Event](version int) {
 	var zero E
+	levels[zero.Name()] = version
 	decoders[zero.Name()] = func(b []byte) (Event, error) {
 		var e E
 		err := json.Unmarshal(b, &e)

@@ -34,6 +34,7 @@ var events = []Event{
 	PlanArmed{Plan: "elsewhere"},
 	PlanDisarmed{Plan: "elsewhere"},
 	MonitorsChanged{Monitors: []string{"m1", "m2", "m3", "m4", "m5"}},
+	ClusterRecovered{From: 41, Monitors: []string{"m1-0123456789abcdef"}, Source: "the log of m1-fedcba9876543210"},
 	JoinOffered{Host: "h1", Inc: 1 << 63, Ask: 2},
 	LeaseConfirmed{Host: "h1", Epoch: 7, Voters: 9},
 	HostRevoked{Host: "h1", Inc: 1 << 63, Epoch: 5},
@@ -65,6 +66,15 @@ var events = []Event{
 	StepSkipped{Run: 3, Step: "up/db"},
 	RunAborted{Run: 3},
 	RunEnded{Run: 3, Outcome: RunFailed},
+	UserSet{User: "ann", Grants: []Grant{{Role: Operator, Sites: []string{"ams"}}, {Role: Approver, Plans: []string{"elsewhere"}}}, Groups: []string{"dba"}},
+	UserRemoved{User: "ann"},
+	GroupSet{Group: "dba", Grants: []Grant{{Role: Viewer}}},
+	GroupRemoved{Group: "dba"},
+	TokenMade{User: "ann", ID: "00112233", Hash: strings.Repeat("0a", 32), Expires: epoch0.Add(time.Hour)},
+	TokenRevoked{User: "ann", ID: "00112233"},
+	HostInvited{Host: "h1", Hash: strings.Repeat("0b", 32), Expires: epoch0.Add(time.Hour)},
+	HostEnrolled{Host: "h1", Invite: 3, NKey: "U" + strings.Repeat("A", 55), SPKI: strings.Repeat("0c", 32)},
+	HostBarred{Host: "h1"},
 }
 
 // TestEventGolden: what was once written into a log must be read for ever. Each event has a golden entry; -update writes

@@ -119,6 +119,9 @@ func (v *View) Picture(s *State, now Now) *Picture {
 			m = MonitorPicture{Name: name, Age: now.Watch - peer.at, Able: peer.view.Able, Why: peer.view.Why, Version: peer.view.Version, Heard: peer.view.Heard}
 		}
 		if name == v.self {
+			if able {
+				why = v.health.Disk
+			}
 			m = MonitorPicture{Name: name, Able: able, Why: why, Heard: v.Opinions(now).Heard}
 		}
 		p.Monitors = append(p.Monitors, m)

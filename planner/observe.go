@@ -88,12 +88,13 @@ func (v *View) replaced(host string, inc uint64) bool {
 	return known && inc != v.targets[i].inc && slices.Contains(v.targets[i].replaced[:], inc)
 }
 
-// ObserveResult hears an agent's answer. What answers no command under way is dropped by Acted.
-func (v *View) ObserveResult(r wire.Result) { v.results[r.ID] = r }
+// ObserveResult hears an agent's answer. What answers no command under way is dropped by Acted. An answer counts only from
+// the host that was commanded; one of another host does not displace it.
+func (v *View) ObserveResult(r wire.Result) { v.results[answerTo{r.Host, r.ID}] = r }
 
 // ObserveReport hears a monitor that has not renewed a revoked host's lease for long enough.
 func (v *View) ObserveReport(r wire.Report) {
-	if !slices.Contains(v.monitors, r.Monitor) {
+	if !slices.Contains(v.monitors, MonitorName(r.Monitor)) {
 		return
 	}
 	if v.expired[r.Host] == nil {
@@ -136,13 +137,13 @@ func (v *View) forgetResults(s *State) {
 	if len(v.results) == 0 {
 		return
 	}
-	due := map[string]bool{}
+	due := map[answerTo]bool{}
 	for _, c := range v.remembered(s).open {
 		for i := range c.run.Steps {
 			if st := &c.run.Steps[i]; st.State == StateStarted {
-				due[CommandID(c.run, st)] = true
+				due[answerTo{st.Host, CommandID(c.run, st)}] = true
 			}
 		}
 	}
-	maps.DeleteFunc(v.results, func(id string, _ wire.Result) bool { return !due[id] })
+	maps.DeleteFunc(v.results, func(to answerTo, _ wire.Result) bool { return !due[to] })
 }

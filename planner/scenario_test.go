@@ -48,7 +48,7 @@ type scenario struct {
 }
 
 func (s *scenario) do(t *testing.T, d *datadriven.TestData) string {
-	s.world.t = t
+	s.t = t
 	var words []string
 	fields := map[string]string{}
 	for _, arg := range d.CmdArgs {
@@ -99,7 +99,7 @@ func (s *scenario) wait(words []string) string {
 			until = func() bool { return len(s.openRuns()) == 0 }
 			continue
 		}
-		limit = duration(s.world.t, word, 0)
+		limit = duration(s.t, word, 0)
 	}
 	if until != nil { // what starts a run needs a moment
 		limit -= 5 * time.Second
@@ -122,9 +122,9 @@ func (s *scenario) machine(d *datadriven.TestData, words []string, fields map[st
 		_, silent := fields["silent"]
 		m := &mood{times: 1000, deed: deed{
 			outcome: wire.Outcome(or(fields["outcome"], string(wire.Done))), stopped: stopped, silent: silent,
-			took: duration(s.world.t, fields["took"], 500*time.Millisecond),
+			took: duration(s.t, fields["took"], 500*time.Millisecond),
 		}}
-		number(s.world.t, fields["times"], &m.times)
+		number(s.t, fields["times"], &m.times)
 		s.host(words[0]).moods[words[1]+" "+words[2]] = m
 		return
 	}
@@ -188,7 +188,7 @@ func (s *scenario) person(d *datadriven.TestData, words []string, fields map[str
 		run, err := NewFence(s.state, words[0])
 		s.launch(run, err)
 	case "silence":
-		s.operator(SilenceWanted{Host: words[0], Until: s.time().Log.Add(duration(s.world.t, words[1], 0))}, "a new kernel")
+		s.operator(SilenceWanted{Host: words[0], Until: s.time().Log.Add(duration(s.t, words[1], 0))}, "a new kernel")
 	case "speak":
 		s.operator(SilenceEnded{Host: words[0]}, "")
 	case "release":
@@ -200,7 +200,7 @@ func (s *scenario) person(d *datadriven.TestData, words []string, fields map[str
 	case "abort":
 		s.operator(RunAborted{Run: s.runID(words[0])}, "")
 	default:
-		d.Fatalf(s.world.t, "unknown command %q", d.Cmd)
+		d.Fatalf(s.t, "unknown command %q", d.Cmd)
 	}
 }
 
@@ -220,7 +220,7 @@ func (s *scenario) launch(run RunStarted, err error) {
 func (s *scenario) runID(text string) uint64 {
 	var id uint64
 	if _, err := fmt.Sscanf(text, "R-%d", &id); err != nil {
-		s.world.t.Fatalf("run %q: %v", text, err)
+		s.t.Fatalf("run %q: %v", text, err)
 	}
 	return id
 }

@@ -1,7 +1,9 @@
 package planner
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -13,9 +15,15 @@ import (
 
 // State is what the log adds up to. It is immutable: Apply returns the next one.
 type State struct {
+	// Log is the highest version of the log that any entry applied has needed; 0 means 1.
+	Log     int       `json:"log,omitempty"`
 	Index   uint64    `json:"index"`   // of the last entry applied
 	At      time.Time `json:"at"`      // log time of that entry
 	Cluster string    `json:"cluster"` // id, from ClusterFormed
+	// Chain is the link of that entry: what vouches for the whole log before it (chain.go). ChainFrom is the index after which
+	// the chain begins: 0, unless the cluster is older than chains.
+	Chain     string `json:"chain,omitempty"`
+	ChainFrom uint64 `json:"chain_from,omitempty"`
 	// Voters are the sets of lease voters, oldest first: the one in force, and the former ones that a host has joined under.
 	Voters    []lease.Voters   `json:"voters"`
 	Inventory *plans.Inventory `json:"inventory,omitempty"`
@@ -27,6 +35,15 @@ type State struct {
 	LastRun   uint64           `json:"last_run"`
 	Events    Table[Logged]    `json:"events"` // by indexKey; the last maxEvents
 	Refused   uint64           `json:"refused"`
+	Tally     Tally            `json:"tally,omitzero"`
+
+	Users      Table[User]      `json:"users"`
+	Groups     Table[Group]     `json:"groups"`
+	Enrolments Table[Enrolment] `json:"enrolments"` // by host
+
+	// Generation is the index at which the cluster was recovered last, 0: never. Recovery says what is still missing of it.
+	Generation uint64    `json:"generation,omitempty"`
+	Recovery   *Recovery `json:"recovery,omitempty"`
 
 	behind map[string][]dependent // by provider; of Inventory
 }
@@ -81,6 +98,8 @@ type Host struct {
 	// Acted is when a run was started by itself for it last; Damping is how long the next one waits from then.
 	Acted   time.Time     `json:"acted,omitzero"`
 	Damping time.Duration `json:"damping_ns,omitempty"`
+	// Unproven says that nobody knows what it runs: entries about it may have been lost with the quorum. See Recovery.
+	Unproven bool `json:"unproven,omitempty"`
 	// Tests are the last tests of its fence devices, by device.
 	Tests map[string]Tested `json:"tests,omitempty"`
 }
@@ -288,14 +307,38 @@ func (s *State) Logged(index uint64) (Logged, bool) { return s.Events.Get(indexK
 // indexKey makes a number a table's key, so that the table is in the order of the numbers.
 func indexKey(n uint64) string { return fmt.Sprintf("%020d", n) }
 
-// Encode writes the state as it goes into a snapshot. Equal states give equal bytes.
-func (s *State) Encode(w io.Writer) error { return json.NewEncoder(w).Encode(s) }
+// Encode writes the state as it goes into a snapshot. Equal states give equal bytes. What no older program may read without
+// noticing what it does not know begins with its version.
+func (s *State) Encode(w io.Writer) error {
+	if s.Log > 1 {
+		if _, err := fmt.Fprintf(w, header, s.Log); err != nil {
+			return err
+		}
+	}
+	return json.NewEncoder(w).Encode(s)
+}
 
-// DecodeState reads what Encode wrote.
+// DecodeState reads what Encode wrote. The error is ErrUnknownEvent for what a newer program wrote, as far as it holds what
+// this one does not know.
 func DecodeState(r io.Reader) (*State, error) {
-	var s State
-	if err := json.NewDecoder(r).Decode(&s); err != nil {
+	buffered := bufio.NewReader(r)
+	version, err := readHeader(buffered)
+	if err != nil {
 		return nil, fmt.Errorf("decode state: %w", err)
+	}
+	if version > LogVersion {
+		return nil, fmt.Errorf("%w: a state of version %d of the log, this program knows %d", ErrUnknownEvent, version, LogVersion)
+	}
+	var s State
+	decoder := json.NewDecoder(buffered)
+	if err := decoder.Decode(&s); err != nil {
+		return nil, fmt.Errorf("decode state: %w", err)
+	}
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("decode state: something comes after it")
+	}
+	if max(s.Log, 1) != version {
+		return nil, fmt.Errorf("decode state: it is of version %d of the log, and says %d", version, s.Log)
 	}
 	s.behind = behind(s.Inventory)
 	return &s, nil

@@ -61,6 +61,7 @@ type Health struct {
 	Stalled      time.Duration // when a tick came too late last
 	Disconnected time.Duration // when it was last seen cut off from its broker
 	Echo         time.Duration // age of the newest of its own views that came back through the bus; never: none yet
+	Disk         string        // why its log cannot be written, as far as it knows; empty: it can. It judges hosts all the same
 }
 
 type peer struct {
@@ -79,6 +80,9 @@ type asked struct {
 	at   time.Duration // arrival, watch clock
 }
 
+// answerTo says whose answer is to which command.
+type answerTo struct{ host, id string }
+
 // View is one monitor's own, volatile picture of who beats. It has one owner and is not safe for concurrent use.
 type View struct {
 	self     string
@@ -91,11 +95,12 @@ type View struct {
 	index   map[string]int32
 	targets []target
 	peers   map[string]peer
+	levels  map[string]level             // of each monitor that has said it
 	strange map[string]newcomer          // by host
 	reports map[string]report            // newest status of each host
 	joins   map[asker]asked              // who asked to join and has not shown that it got its answer
 	touched map[string]bool              // hosts whose status came since Acted
-	results map[string]wire.Result       // by command id, of steps under way
+	results map[answerTo]wire.Result     // of steps under way
 	expired map[string]map[string]uint64 // by host: of each monitor, the revocation that its newest lease report answers
 	fenced  map[string]wire.Fenced       // by host: the newest answer to a fence attempt
 	running map[string]map[string]bool   // by workload: the hosts whose newest status says that it runs
@@ -110,8 +115,8 @@ func NewView(self string, monitors []string) *View {
 		self: self, monitors: slices.Sorted(slices.Values(monitors)),
 		heart:  plans.Heartbeat{Interval: 250 * time.Millisecond, LateAfter: 750 * time.Millisecond, LostAfter: 3 * time.Second, LostAfterMax: 6 * time.Second},
 		health: Health{Stalled: never, Disconnected: never, Echo: never}, deaf: never,
-		index: map[string]int32{}, peers: map[string]peer{}, strange: map[string]newcomer{}, reports: map[string]report{},
-		joins: map[asker]asked{}, touched: map[string]bool{}, results: map[string]wire.Result{},
+		index: map[string]int32{}, peers: map[string]peer{}, levels: map[string]level{}, strange: map[string]newcomer{}, reports: map[string]report{},
+		joins: map[asker]asked{}, touched: map[string]bool{}, results: map[answerTo]wire.Result{},
 		expired: map[string]map[string]uint64{}, fenced: map[string]wire.Fenced{},
 		running: map[string]map[string]bool{}, double: map[string]time.Duration{},
 	}
@@ -133,7 +138,7 @@ func (v *View) Configure(inv *plans.Inventory, now Now) {
 
 // add makes a target that has not been heard. Its evidence of life is as old as this view.
 func (v *View) add(name string, now Now) {
-	v.index[name] = int32(len(v.targets)) // bounded by maxTargets
+	v.index[name] = int32(len(v.targets)) //nolint:gosec // bounded by maxTargets
 	v.targets = append(v.targets, target{name: name, off: now.Watch, offNext: math.MaxInt64})
 	v.deadlines(&v.targets[len(v.targets)-1], now.Watch, now.Watch)
 }
@@ -309,6 +314,9 @@ func (t *target) opinion(at time.Duration) wire.Opinion {
 // fields.
 func (v *View) Opinions(now Now) wire.View {
 	able, why := v.able(now)
+	if able {
+		why = v.health.Disk
+	}
 	out := wire.View{Able: able, Why: why, Opinions: []wire.Opinion{}}
 	for i := range v.targets {
 		t := &v.targets[i]

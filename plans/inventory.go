@@ -166,7 +166,8 @@ const labelForm = "letters, digits and . _ / -, at most 63"
 
 func validLabel(s string) bool {
 	return s != "" && len(s) <= maxName && !strings.ContainsFunc(s, func(r rune) bool {
-		return r >= 128 || !isLower(byte(r)) && !isDigit(byte(r)) && !('A' <= r && r <= 'Z') && !strings.ContainsRune("._/-", r)
+		//nolint:gosec // below 128
+		return r >= 128 || !isLower(byte(r)) && !isDigit(byte(r)) && (r < 'A' || r > 'Z') && !strings.ContainsRune("._/-", r)
 	})
 }
 

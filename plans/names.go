@@ -46,7 +46,7 @@ func (v value) named(what, s string, at spot) bool {
 func nameFrom(s string) string {
 	s = strings.Map(func(r rune) rune {
 		switch {
-		case r < 128 && (isLower(byte(r)) || isDigit(byte(r))):
+		case r < 128 && (isLower(byte(r)) || isDigit(byte(r))): //nolint:gosec // below 128
 			return r
 		case strings.ContainsRune(" -_./:", r):
 			return '-'

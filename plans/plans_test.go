@@ -284,9 +284,15 @@ func FuzzDecode(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
+	for _, text := range costly() {
+		f.Add([]byte(text))
+	}
 	f.Fuzz(func(t *testing.T, text []byte) {
 		files := []File{{Name: "f.yaml", Text: text}}
 		set, mistakes := Lint(files, base.Inventory)
+		if len(mistakes) > 2*maxMistakes+2 {
+			t.Errorf("%d mistakes, which nobody reads", len(mistakes))
+		}
 		for _, m := range mistakes {
 			if m.Line < 0 || m.Line > 0 && (m.Col < 1 || m.Width < 1) || m.Message == "" {
 				t.Errorf("mistake without a place: %+v", m)

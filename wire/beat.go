@@ -61,7 +61,7 @@ func AppendBeat(dst []byte, b *Beat) []byte {
 	dst = append(dst, b.Boot[:]...)
 	dst = binary.BigEndian.AppendUint64(dst, b.Inc)
 	dst = binary.BigEndian.AppendUint32(dst, b.Seq)
-	dst = binary.BigEndian.AppendUint64(dst, uint64(b.Stamp))
+	dst = binary.BigEndian.AppendUint64(dst, uint64(b.Stamp)) //nolint:gosec // a negative one is refused when it is read
 	return append(dst, b.Host...)
 }
 
@@ -78,7 +78,7 @@ func DecodeBeat(src []byte, b *Beat) error {
 	if inc == 0 {
 		return ErrBeatInc
 	}
-	stamp := time.Duration(binary.BigEndian.Uint64(src[beatStamp:]))
+	stamp := time.Duration(binary.BigEndian.Uint64(src[beatStamp:])) //nolint:gosec // what is too large is negative, and refused
 	if stamp < 0 {
 		return ErrBeatStamp
 	}

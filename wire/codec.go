@@ -1,7 +1,6 @@
 package wire
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,7 +22,7 @@ var (
 
 // Message is any of the JSON messages.
 type Message interface {
-	Join | Offer | Assignment | Status | Command | Result | View | Hello | Renew | Ack | Report | ReadIndex | Fenced
+	Join | Offer | Assignment | Status | Command | Result | View | Level | Hello | Renew | Ack | Report | ReadIndex | Fenced
 }
 
 // Fields is what Marshal and Unmarshal need of a message.
@@ -49,8 +48,9 @@ func Marshal[M Message, P Fields[M]](m M) ([]byte, error) {
 	return b, nil
 }
 
-// Unmarshal reads the bytes of a message: wire.Unmarshal[wire.Join](b). It refuses another version, an unknown field, an
-// unknown word where a word decides (an outcome, a condition, a verdict) and anything after the message.
+// Unmarshal reads the bytes of a message: wire.Unmarshal[wire.Join](b). Fields that it does not know it ignores: the sender
+// may be newer. It refuses another version, a value of another type, an unknown word where a word decides (an outcome, a
+// condition, a verdict), a field that is there twice and anything after the message.
 func Unmarshal[M Message, P Fields[M]](b []byte) (M, error) {
 	var m, none M
 	if len(b) > MaxMessage {
@@ -66,9 +66,10 @@ func Unmarshal[M Message, P Fields[M]](b []byte) (M, error) {
 	if head.V != Version {
 		return none, fmt.Errorf("decode %T: %w: %d, this program knows %d", m, ErrVersion, head.V, Version)
 	}
-	d := json.NewDecoder(bytes.NewReader(b))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&m); err != nil {
+	if err := checkNames(b); err != nil {
+		return none, fmt.Errorf("decode %T: %w", m, err)
+	}
+	if err := json.Unmarshal(b, &m); err != nil {
 		return none, fmt.Errorf("decode %T: %w", m, err)
 	}
 	if err := P(&m).check(); err != nil {
@@ -83,6 +84,7 @@ func (m *Status) version() *int     { return &m.V }
 func (m *Command) version() *int    { return &m.V }
 func (m *Result) version() *int     { return &m.V }
 func (m *View) version() *int       { return &m.V }
+func (m *Level) version() *int      { return &m.V }
 func (m *Hello) version() *int      { return &m.V }
 func (m *Offer) version() *int      { return &m.V }
 func (m *Renew) version() *int      { return &m.V }
@@ -98,6 +100,13 @@ func (m *Renew) check() error     { return nil }
 func (m *Ack) check() error       { return nil }
 func (m *Report) check() error    { return nil }
 func (m *ReadIndex) check() error { return nil }
+
+func (m *Level) check() error {
+	if m.Log < 1 {
+		return fmt.Errorf("monitor %s: version %d of the log, want at least 1", m.Monitor, m.Log)
+	}
+	return nil
+}
 
 func (m *Offer) check() error      { return checkSelf(m.Host, m.Terms.Self) }
 func (m *Assignment) check() error { return checkSelf(m.Host, m.Terms.Self) }

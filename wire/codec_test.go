@@ -90,6 +90,7 @@ func goldens() map[string]golden {
 			Version: "0.1.0", Able: true, Why: "clock stepped", Heard: 5,
 			Opinions: []Opinion{{Host: "east-2", Inc: 7, Verdict: Lost, Age: 3100 * time.Millisecond, Seq: 812}},
 		}),
+		"level.json": goldenOf(Level{Monitor: "m1", Log: 2}),
 		"hello.json": goldenOf(Hello{
 			Monitor: "m1", ID: "m1-4f1d2c3b5a697887", Raft: "127.0.0.1:7001", Cluster: "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
 			Members: []string{"m1-4f1d2c3b5a697887", "m2-0011223344556677"},
@@ -167,7 +168,11 @@ func TestUnmarshalRefuses(t *testing.T) {
 		"nothing":         {``, "decode wire.Result: unexpected end of JSON input"},
 		"no version":      {`{"host":"a"}`, "decode wire.Result: unknown version of message: 0, this program knows 1"},
 		"newer version":   {`{"v":2,"host":["a"]}`, "decode wire.Result: unknown version of message: 2, this program knows 1"},
-		"unknown field":   {`{"v":1,"outcome":"done","mood":"good"}`, `decode wire.Result: json: unknown field "mood"`},
+		"field twice":     {`{"v":1,"outcome":"done","outcome":"failed"}`, `decode wire.Result: the field "outcome" is there twice`},
+		"added twice":     {`{"v":1,"outcome":"done","mood":[{"a":1,"a":1}]}`, `decode wire.Result: the field "a" is there twice`},
+		"upper case":      {`{"v":1,"outcome":"done","Outcome":"failed"}`, `decode wire.Result: "Outcome" is no name of a field`},
+		"another type":    {`{"v":1,"outcome":"done","inc":"7"}`, "decode wire.Result: json: cannot unmarshal string into Go struct field Result.inc of type uint64"},
+		"out of range":    {`{"v":1,"outcome":"done","inc":-7}`, "decode wire.Result: json: cannot unmarshal number -7 into Go struct field Result.inc of type uint64"},
 		"unknown outcome": {`{"v":1,"id":"R-0001/a/b/1","outcome":"perhaps"}`, `decode wire.Result: command R-0001/a/b/1: unknown outcome "perhaps"`},
 		"two messages":    {`{"v":1,"outcome":"done"}{}`, "decode wire.Result: invalid character '{' after top-level value"},
 	} {
@@ -185,8 +190,30 @@ func TestUnmarshalRefuses(t *testing.T) {
 	if _, err := Unmarshal[Status]([]byte(`{"v":1,"workloads":[{"workload":"db","condition":"asleep"}]}`)); err == nil {
 		t.Error("a status with an unknown condition was decoded")
 	}
+	if _, err := Unmarshal[Level]([]byte(`{"v":1,"monitor":"m1"}`)); err == nil {
+		t.Error("a level without a version of the log was decoded")
+	}
 	if _, err := Unmarshal[View]([]byte(`{"v":1,"opinions":[{"host":"a","verdict":"dead"}]}`)); err == nil {
 		t.Error("a view with an unknown verdict was decoded")
+	}
+}
+
+// TestAddedFields: to the older side a message of the next program is the same without what was added to it, wherever.
+func TestAddedFields(t *testing.T) {
+	for name, g := range goldens() {
+		text, err := g.encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		newer := bytes.ReplaceAll(text, []byte("{"), []byte(`{"added_later":{"a":[1,{"b":null}]},`))
+		newer = bytes.ReplaceAll(newer, []byte(`"env":{"added_later":{"a":[1,{"b":null}]},`), []byte(`"env":{`)) // not fields, but a map
+		got, err := g.decode(newer)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(got, g.value); diff != "" {
+			t.Errorf("%s: got -, want +\n%s", name, diff)
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	aboutCommand = "command"
 	aboutResult  = "result"
 	aboutView    = "view"
+	aboutLevel   = "level"
 	aboutHello   = "hello"
 	aboutOffer   = "offer"
 	aboutRenew   = "renew"
@@ -21,6 +22,7 @@ const (
 	aboutReport  = "report"
 	aboutIndex   = "readindex"
 	aboutFenced  = "fenced"
+	aboutEvent   = "event"
 )
 
 // anyName stands for every name in a subscription.
@@ -47,6 +49,9 @@ func ResultSubject(host string) string { return subject(aboutResult, host) }
 // ViewSubject carries a monitor's View. Monitors → monitors.
 func ViewSubject(monitor string) string { return subject(aboutView, monitor) }
 
+// LevelSubject carries a monitor's Level. Monitors → monitors.
+func LevelSubject(monitor string) string { return subject(aboutLevel, monitor) }
+
 // HelloSubject carries a monitor's Hello. Monitors → monitors.
 func HelloSubject(monitor string) string { return subject(aboutHello, monitor) }
 
@@ -67,6 +72,13 @@ func ReadIndexSubject(monitor string) string { return subject(aboutIndex, monito
 
 // FencedSubject carries a monitor's Fenced. Monitors → monitors.
 func FencedSubject(monitor string) string { return subject(aboutFenced, monitor) }
+
+// EventSubject carries the events of one name, as people see it: host.lost. Leading monitor → whoever listens. What it carries
+// is a document of the API, not a message of this package.
+func EventSubject(name string) string { return subject(aboutEvent, name) }
+
+// AllEvents subscribes to every event.
+func AllEvents() string { return subject(aboutEvent, ">") }
 
 // AllRenews subscribes to the Renews of every host.
 func AllRenews() string { return subject(aboutRenew, anyName) }
@@ -94,6 +106,9 @@ func AllResults() string { return subject(aboutResult, anyName) }
 
 // AllViews subscribes to the View of every monitor.
 func AllViews() string { return subject(aboutView, anyName) }
+
+// AllLevels subscribes to the levels of all monitors.
+func AllLevels() string { return subject(aboutLevel, anyName) }
 
 // AllHellos subscribes to the Hello of every monitor.
 func AllHellos() string { return subject(aboutHello, anyName) }

@@ -3,7 +3,13 @@
 // A beat has a small fixed binary layout, because thousands of them arrive each second; everything else is JSON with a
 // version. Each message and version has a golden file in testdata; old goldens stay and must still decode.
 //
-// Invariants: a decoder refuses what it does not understand and never guesses; durations are nanoseconds; stamps are
+// A cluster is upgraded one process at a time, so two versions of the program speak with each other. Within version 1 of a JSON
+// message only one thing may change: a field is added that the older side may ignore, and whose zero, left out, means "as
+// before". What else changes, be it that a field gets another meaning or a word another value, needs version 2, and a program
+// that writes it only to those who read it. So a decoder ignores fields that it does not know, and is strict about all else.
+// The first program refused unknown fields too: to it a newer one must leave an added field out, hence Level is a message.
+//
+// Invariants: a decoder refuses what it does not understand, but for added fields, and never guesses; durations are nanoseconds; stamps are
 // CLOCK_BOOTTIME of the machine that sent them and are compared only with stamps of that same machine.
 //
 // Concurrency: values, no shared state.
@@ -216,6 +222,15 @@ type View struct {
 	Opinions []Opinion     `json:"opinions"`
 }
 
+// Level says up to which version a monitor understands the entries of the log: what is newer is not proposed while one of them
+// would not. It is sent each second, beside View and not in it: older monitors refuse a View with another field.
+// Monitors → monitors, on LevelSubject.
+type Level struct {
+	V       int    `json:"v"`
+	Monitor string `json:"monitor"`
+	Log     int    `json:"log"`
+}
+
 // Renew asks every monitor to renew the host's lease. Agent → monitors, on RenewSubject.
 type Renew struct {
 	V     int           `json:"v"`
@@ -228,7 +243,7 @@ type Renew struct {
 // Ack answers a Renew, with its stamp. Monitor → agent, on AckSubject.
 type Ack struct {
 	V       int           `json:"v"`
-	Monitor string        `json:"monitor"`
+	Monitor string        `json:"monitor"` // as a lease voter: its server id
 	Host    string        `json:"host"`
 	Inc     uint64        `json:"inc"`
 	Epoch   uint64        `json:"host_epoch"`
@@ -240,7 +255,7 @@ type Ack struct {
 // is repeated each second while the host is in that state. Monitors → monitors, on ReportSubject.
 type Report struct {
 	V          int    `json:"v"`
-	Monitor    string `json:"monitor"`
+	Monitor    string `json:"monitor"` // as a lease voter: its server id
 	Host       string `json:"host"`
 	Epoch      uint64 `json:"host_epoch"`
 	Revocation uint64 `json:"revocation"` // index of the entry that revoked the epoch
@@ -278,4 +293,9 @@ type Hello struct {
 	Cluster string `json:"cluster,omitempty"`
 	// Members are the server ids of its Raft configuration; empty in a fresh directory.
 	Members []string `json:"members"`
+	// Of one that is in a cluster: the index of its state, the configured Raft addresses by name, and the index at which the
+	// cluster was recovered last.
+	Applied    uint64            `json:"applied,omitempty"`
+	Peers      map[string]string `json:"peers,omitempty"`
+	Generation uint64            `json:"generation,omitempty"`
 }

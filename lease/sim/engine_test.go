@@ -24,10 +24,14 @@ type sim struct {
 	machines []*machine
 	cuts     [nodes][nodes]time.Duration // from, to: until when nothing gets through
 
-	granted   map[string]uint64   // by workload: index of the last grant
-	ran       map[string]*machine // by workload: where it was started last
-	fenceRuns map[string]uint64   // by host: the newest run that fences it
-	wrong     string              // the first thing that went wrong
+	granted   map[string]uint64              // by workload: index of the last grant
+	ran       map[string]*machine            // by workload: where it was started last
+	fenceRuns map[string]uint64              // by host: the newest run that fences it
+	raise     uint64                         // how much larger the log's indexes are than those of states: it was recovered
+	life      int                            // how often it was recovered
+	lost      uint64                         // entries that were lost then
+	done      struct{ starts, moves uint64 } // before the last recovery
+	wrong     string                         // the first thing that went wrong
 	starts    uint64
 	moves     uint64 // starts on another machine than the last one
 }

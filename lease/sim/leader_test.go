@@ -51,8 +51,9 @@ func (m *monitor) propose(about string, event planner.Event) {
 	if m.s.chance(slow) {
 		delay = m.s.upTo(5 * time.Second)
 	}
+	life := m.s.life
 	m.s.after(delay, func() {
-		if m.member {
+		if m.member && m.s.life == life {
 			_ = m.s.commit(m.name, "", event) // the refusal is in the story
 		}
 	})

@@ -20,7 +20,8 @@ type monitor struct {
 	clock   clock
 	up      bool
 	member  bool
-	gen     int // grows with each start
+	gone    bool // for good
+	gen     int  // grows with each start
 	paused  time.Duration
 	froze   time.Duration // when the last pause began
 	behind  time.Duration // nothing of the log arrives before then
@@ -46,14 +47,27 @@ func newMonitor(s *sim, name string, node int) *monitor {
 
 func (m *monitor) now() time.Duration { return m.clock.at(m.s.now) }
 
+// voice is the name under which it votes on leases. The fourth monitor is the one that takes the place of the third.
+func (m *monitor) voice() string {
+	if m.s.mut == sameVoter && m == m.s.monitors[3] {
+		return m.s.monitors[2].name
+	}
+	return m.name
+}
+
 func (m *monitor) state() *planner.State { return m.s.states[m.applied] }
 
 // start starts the monitor with an empty memory. It applies its log anew, from a snapshot that may be old.
 func (m *monitor) start() {
+	if m.gone {
+		return
+	}
 	m.gen++
 	m.up, m.paused, m.leading = true, 0, newLeading()
 	m.fencing = map[fenceKey]bool{}
-	m.applied -= min(m.applied, uint64(m.s.rnd.IntN(m.s.p.snapshots)))
+	if m.s.life == 0 { // a recovered log begins with a snapshot
+		m.applied -= min(m.applied, uint64(m.s.rnd.IntN(m.s.p.snapshots)))
+	}
 	booted := m.now()
 	if m.s.mut == noBootWait {
 		booted -= time.Hour
@@ -162,7 +176,7 @@ func (m *monitor) hearRenewal(from *machine, r wire.Renew, w word) {
 		st.Active = host.Phase == planner.Active || host.Phase == planner.Revoking
 	}
 	if m.granter.Renew(r.Host, r.Inc, r.Epoch, st, m.applied, now) {
-		ack := lease.Ack{Monitor: m.name, Inc: r.Inc, Epoch: r.Epoch, Stamp: r.Stamp, Voters: m.state().LeaseVoters().Index}
+		ack := lease.Ack{Monitor: m.voice(), Inc: r.Inc, Epoch: r.Epoch, Stamp: r.Stamp, Voters: m.state().LeaseVoters().Index}
 		longer := time.Duration(0)
 		if m.s.chance(m.s.p.lateAcks) {
 			longer = m.s.upTo(m.s.p.latest)
@@ -191,7 +205,7 @@ func (m *monitor) bearWitness() {
 		}
 		due, wait := m.granter.Report(name, st, m.now())
 		if due {
-			m.report(wire.Report{Monitor: m.name, Host: name, Epoch: host.Epoch, Revocation: host.Revocation})
+			m.report(wire.Report{Monitor: m.voice(), Host: name, Epoch: host.Epoch, Revocation: host.Revocation})
 		} else if wait > 0 && wait < monitorTick {
 			gen := m.gen
 			m.s.at(m.clock.real(m.now()+wait), func() {

@@ -41,7 +41,25 @@ const (
 	killIsGone      mutant = "what was killed counts as gone"
 	twinJoins       mutant = "a second machine joins while the first is active"
 	anyFenced       mutant = "the success of a former fencing counts"
+	sameVoter       mutant = "a monitor that takes another's place votes on leases under its name"
+	trustsCopy      mutant = "a recovered cluster believes what it knows of hosts"
+	grantsAtOnce    mutant = "a recovered cluster does not wait until every host is proven"
 )
+
+// distort changes what Apply made of an entry.
+func (m mutant) distort(before, after *planner.State, event planner.Event) {
+	switch event.(type) {
+	case planner.ClusterRecovered:
+		switch m {
+		case trustsCopy:
+			after.Hosts, after.Recovery = before.Hosts, nil
+		case grantsAtOnce:
+			after.Recovery = nil
+		default:
+		}
+	default:
+	}
+}
 
 // edit changes an entry before Apply sees it, so that Apply lets in what it would refuse.
 func (m mutant) edit(s *planner.State, event planner.Event) planner.Event {
@@ -185,6 +203,9 @@ var directed = []aim{
 	{killIsGone, func(p *profile) { p.crashAgent, p.killFirst, p.slowKill = 5*time.Second, 1, 0.8 }},
 	{twinJoins, func(p *profile) { p.twin = 10 * time.Second }},
 	{anyFenced, func(p *profile) { p.fence, p.doubt, p.bootTime = 0.5, 0.01, 100*time.Millisecond }},
+	{sameVoter, func(p *profile) { p.script = successor }},
+	{trustsCopy, func(p *profile) { p.script, p.move, p.length = loseQuorum, 0.05, 90*time.Second }},
+	{grantsAtOnce, func(p *profile) { p.script, p.move, p.length, p.selves = loseQuorum, 0.05, 90*time.Second, unfenced }},
 }
 
 // runner is the machine that runs the first workload; the first machine if none does.

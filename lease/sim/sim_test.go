@@ -136,7 +136,7 @@ func (s *sim) reapply() error {
 		if err != nil {
 			return err
 		}
-		state, _ = state.Apply(uint64(i+1), decoded)
+		state, _ = state.Apply(s.states[i+1].Index, decoded)
 		if i == restore {
 			if state, err = planner.DecodeState(bytes.NewReader(encoded(state))); err != nil {
 				return err

@@ -75,7 +75,7 @@ func (s *sim) members() []string {
 	var names []string
 	for _, m := range s.monitors {
 		if m.member {
-			names = append(names, m.name)
+			names = append(names, m.voice())
 		}
 	}
 	return names
@@ -111,8 +111,9 @@ func (s *sim) commit(by, reason string, event planner.Event) error {
 	before := s.head()
 	event = s.mut.edit(before, event)
 	e := planner.Entry{At: epoch0.Add(s.now * logSpeed), By: by, Reason: reason, Event: event}
-	index := s.newest() + 1
+	index := s.newest() + 1 + s.raise
 	after, err := before.Apply(index, e)
+	s.mut.distort(before, after, event)
 	s.entries, s.states = append(s.entries, e), append(s.states, after)
 	if s.tell != nil {
 		s.say("#%d by %s: %s %+v%s", index, by, event.Name(), event, refused(err))
@@ -122,7 +123,7 @@ func (s *sim) commit(by, reason string, event planner.Event) error {
 	}
 	for _, m := range s.monitors {
 		if m.member && m.up {
-			m.learn(index)
+			m.learn(s.newest())
 		}
 	}
 	return err

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
 )
 
@@ -37,9 +39,13 @@ var ErrDisconnected = errors.New("no bus server is reached")
 type Options struct {
 	Name string   // of the client, shown by the servers; for a Pair also what its order of the servers derives from
 	URLs []string // of the servers, in the order in which they are tried
-	// InProcess is a server in this process that is used instead of URLs.
+	// InProcess is a server in this process that is used instead of URLs. A Server with TLS lets it in by a key of its own.
 	InProcess nats.InProcessConnProvider
-	Logger    zerolog.Logger
+	// TLS, if set, is demanded of every server. It is asked for the client's certificate at each connection, so that a renewed
+	// one is taken into use without a new Dial.
+	TLS    *tls.Config
+	NKey   nkeys.KeyPair // by which the client is known; nil for none
+	Logger zerolog.Logger
 }
 
 // Conn is one connection to the bus. It seeks a server for as long as it is open.
@@ -74,7 +80,12 @@ func Dial(o Options) (*Conn, error) {
 	c.link.Store(opening)
 	opts := nats.GetDefaultOptions()
 	opts.Servers = o.URLs
-	for _, set := range c.settings(o) {
+	settings := c.settings(o)
+	identify, err := o.identify()
+	if err != nil {
+		return nil, fmt.Errorf("connect %s to the bus: %w", o.Name, err)
+	}
+	for _, set := range append(settings, identify...) {
 		if err := set(&opts); err != nil {
 			return nil, fmt.Errorf("connect %s to the bus: %w", o.Name, err)
 		}
@@ -89,6 +100,25 @@ func Dial(o Options) (*Conn, error) {
 		c.link.CompareAndSwap(opening, &link{up: true, since: time.Now()})
 	}
 	return c, nil
+}
+
+// identify is how a client says who it is.
+func (o Options) identify() ([]nats.Option, error) {
+	var settings []nats.Option
+	key := o.NKey
+	if own, ok := o.InProcess.(*Server); ok && own.gate != nil {
+		key = own.gate.own
+	} else if o.TLS != nil {
+		settings = append(settings, nats.Secure(o.TLS))
+	}
+	if key != nil {
+		name, err := key.PublicKey()
+		if err != nil {
+			return nil, fmt.Errorf("read the nkey: %w", err)
+		}
+		settings = append(settings, nats.Nkey(name, key.Sign))
+	}
+	return settings, nil
 }
 
 func (c *Conn) settings(o Options) []nats.Option {

@@ -8,6 +8,10 @@
 // whoever needs it sent says it again. Delivery is at most once on a Conn; over a Pair a message may arrive twice. Messages
 // of one connection keep their order.
 //
+// With TLS a Server lets in an agent that shows a certificate and an nkey which Admit says belong to its host, for the subjects of
+// that host only, and this process itself, for those of Holter. Nobody else gets in, and each refusal is in the log with who and
+// from where. ACL prints the same permissions for a NATS of somebody's own, and Probe checks them by trying.
+//
 // Concurrency: all methods may be called from any goroutine. A handler is called by a goroutine of its subscription, one
 // message at a time; it decodes and hands over, and never waits for anything.
 package bus

@@ -1,6 +1,7 @@
 package bus
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -46,12 +47,22 @@ type ServerOptions struct {
 	Routes    []string // host:port of every server of the cluster; this one may be among them
 	Cluster   string   // name, the same on every server of the cluster
 
+	// TLS lets in only clients that show a certificate and an nkey, and only for the subjects of their own host. It must
+	// demand certificates of clients. Nil for a server that trusts whoever reaches it; then RouteTLS and Admit are nil as well.
+	TLS *tls.Config
+	// RouteTLS is how servers call and answer one another; it must let in monitors only.
+	RouteTLS *tls.Config
+	// Admit says whether the agent of a host is enrolled with exactly these keys: the SHA-256 of its certificate's public key in
+	// hex, and the public part of its nkey. It is called from many goroutines and does not wait.
+	Admit func(host, spki, nkey string) bool
+
 	Logger zerolog.Logger
 }
 
 // Server is a nats-server in this process. It implements nats.InProcessConnProvider.
 type Server struct {
 	nats *server.Server
+	gate *gate // nil without TLS
 }
 
 // StartServer starts a server and waits until it takes connections. A port that is in use is told before anything is started.
@@ -63,6 +74,38 @@ func StartServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start bus server %s: %w", o.Name, err)
 	}
+	log := &serverLog{log: o.Logger.With().Str("component", "nats").Logger()}
+	opts := o.settings(routes)
+	var door *gate
+	if o.TLS != nil {
+		if door, err = newGate(o.Admit, log); err != nil {
+			return nil, fmt.Errorf("start bus server %s: %w", o.Name, err)
+		}
+		log.holderOf = door.holderOf
+		o.secure(opts, door)
+	}
+	s, err := server.NewServer(opts)
+	if err != nil {
+		return nil, fmt.Errorf("start bus server %s: %w", o.Name, err)
+	}
+	if door != nil {
+		door.gone = func(id uint64) bool { return s.GetClient(id) == nil }
+	}
+	s.SetLoggerV2(log, false, false, false)
+	s.Start()
+	failed := log.fatal()
+	if failed == "" && !s.ReadyForConnections(serverReadyLimit) {
+		failed = fmt.Sprintf("not ready within %v", serverReadyLimit)
+	}
+	if failed != "" {
+		s.Shutdown()
+		s.WaitForShutdown()
+		return nil, fmt.Errorf("start bus server %s: %s", o.Name, failed)
+	}
+	return &Server{nats: s, gate: door}, nil
+}
+
+func (o ServerOptions) settings(routes []*url.URL) *server.Options {
 	opts := &server.Options{
 		ServerName:          o.Name,
 		Host:                o.Host,
@@ -88,27 +131,14 @@ func StartServer(o ServerOptions) (*Server, error) {
 			ConnectRetries: routeRetries,
 		}
 	}
-	s, err := server.NewServer(opts)
-	if err != nil {
-		return nil, fmt.Errorf("start bus server %s: %w", o.Name, err)
-	}
-	log := &serverLog{log: o.Logger.With().Str("component", "nats").Logger()}
-	s.SetLoggerV2(log, false, false, false)
-	s.Start()
-	failed := log.fatal()
-	if failed == "" && !s.ReadyForConnections(serverReadyLimit) {
-		failed = fmt.Sprintf("not ready within %v", serverReadyLimit)
-	}
-	if failed != "" {
-		s.Shutdown()
-		s.WaitForShutdown()
-		return nil, fmt.Errorf("start bus server %s: %s", o.Name, failed)
-	}
-	return &Server{nats: s}, nil
+	return opts
 }
 
 // check finds what NATS would replace by a default of its own, such as every address of the machine, and a port in use.
 func (o ServerOptions) check() error {
+	if err := o.checkTLS(); err != nil {
+		return err
+	}
 	if !o.DontListen {
 		if o.Host == "" || o.Port == 0 {
 			return errors.New("no host and port for clients")

@@ -82,6 +82,7 @@ type Agent struct {
 	ended    chan outcome
 	sighted  chan sighting
 	killed   chan killing
+	pulse    guard.Pulse
 
 	// The rest belongs to the loop.
 	began      time.Duration // boot time of the loop's beginning
@@ -132,6 +133,7 @@ func New(opt Options) (*Agent, error) {
 		ended:     make(chan outcome, maxAtOnce),
 		sighted:   make(chan sighting),
 		killed:    make(chan killing),
+		pulse:     guard.NewPulse(),
 		kept:      make(map[string]uint64),
 		workloads: make(map[string]*workload),
 		accepted:  make(map[string]*job),
@@ -215,6 +217,8 @@ func (a *Agent) loop(ctx context.Context) {
 			a.look(ctx)
 		case k := <-a.killed:
 			a.noteKilling(k)
+		case answered := <-a.pulse:
+			close(answered)
 		case <-join.C:
 			a.join()
 		case <-look.C:

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -36,7 +37,12 @@ var (
 	bucketHost      = []byte("host")
 	keyHeld         = []byte("held")
 	keyID           = []byte("id")
+	keyFormat       = []byte("format")
 )
+
+// journalFormat is what this program understands of a journal. A program that does not know a field drops it when it writes the
+// record again; one that must not be lost needs the next format, and an older agent refuses the journal. None is written for 1.
+const journalFormat = 1
 
 // record is a command in the journal: begun, and ended once it has a Result.
 type record struct {
@@ -135,6 +141,9 @@ func (j *journal) prepare(path string) error {
 func (j *journal) load() (entries map[string]entry, last held, err error) {
 	entries = make(map[string]entry)
 	err = j.db.View(func(tx *bolt.Tx) error {
+		if b := tx.Bucket(bucketHost).Get(keyFormat); b != nil && string(b) != strconv.Itoa(journalFormat) {
+			return fmt.Errorf("it is of format %q, this program knows %d: run the agent of the newer version; nothing was changed", b, journalFormat)
+		}
 		if b := tx.Bucket(bucketHost).Get(keyHeld); b != nil {
 			if err := json.Unmarshal(b, &last); err != nil {
 				return err

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/holter-ha/holter/actions"
 	"github.com/holter-ha/holter/wire"
@@ -152,6 +155,42 @@ func TestJournalThatCannotBeOpened(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An agent that is older than its journal does not begin: it would not know all that it must not forget.
+func TestJournalOfANewerAgent(t *testing.T) {
+	j := testJournal(t, t.TempDir())
+	for format, known := range map[string]bool{"1": true, "2": false, "": false, "one": false} {
+		err := j.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketHost).Put(keyFormat, []byte(format)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = j.load()
+		if known != (err == nil) || !known && !strings.Contains(err.Error(), "run the agent of the newer version") {
+			t.Errorf("format %q: got error %v, want one: %t", format, err, !known)
+		}
+	}
+}
+
+// What the next version adds within a format is ignored.
+func TestJournalWithAnAddedField(t *testing.T) {
+	j := testJournal(t, t.TempDir())
+	want := entry{Target: actions.Target{Workload: "w", Kind: "memory", Unit: "w"}, Token: 7, MaxSeen: 7, SeenID: "1/s/w/1", Exclusive: true}
+	err := j.db.Update(func(tx *bolt.Tx) error {
+		text, err := json.Marshal(want)
+		if err != nil {
+			return err
+		}
+		return tx.Bucket(bucketWorkloads).Put([]byte("w"), []byte(`{"added_later":[1],`+string(text[1:])))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries, _, err := j.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	diff(t, "entries", entries, map[string]entry{"w": want})
 }
 
 func TestNewSaysWhatIsMissing(t *testing.T) {

@@ -52,7 +52,7 @@ func (g *group) members(leader process) ([]process, error) {
 	// end, unless another process has its pid. (It could have been given away twice since the last look; see life.Gone.)
 	own := leader.pid != 0 && !slices.ContainsFunc(all, func(p process) bool { return p.pid == leader.pid && !p.is(leader) })
 	return slices.DeleteFunc(all, func(p process) bool {
-		return p.zombie || !(own && p.session == leader.pid || p.marked(g.marker))
+		return p.zombie || (!own || p.session != leader.pid) && !p.marked(g.marker)
 	}), nil
 }
 
@@ -143,7 +143,7 @@ func (g *group) birthplace() (*os.File, error) {
 	if err := removeCgroup(g.cgroup); err != nil {
 		return nil, fmt.Errorf("remove the old cgroup: %w", err)
 	}
-	if err := os.Mkdir(g.cgroup, 0o755); err != nil {
+	if err := os.Mkdir(g.cgroup, 0o755); err != nil { //nolint:gosec // everybody may look at cgroups
 		return nil, fmt.Errorf("make the cgroup: %w", err)
 	}
 	return os.Open(g.cgroup)

@@ -212,7 +212,7 @@ func (g grip) signal(s unix.Signal) error {
 // wait waits until the process has ended.
 func (g grip) wait(ctx context.Context) error {
 	return await(ctx, g.fd, func(fd uintptr) bool {
-		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0) //nolint:gosec // a file descriptor is an int32
 		return err == nil && n > 0
 	})
 }

@@ -27,8 +27,13 @@ type supervised struct {
 	mu sync.Mutex
 }
 
+// lifeVersion is the version of a life's record. A program that does not know a field drops it when it writes the record again;
+// one that must not be lost needs the next version, and an older program does not know what runs. None is written for 1.
+const lifeVersion = 1
+
 // life is what is known of a supervised process: of the one that runs, or of the last one.
 type life struct {
+	V     int    `json:"v,omitempty"`
 	Boot  string `json:"boot"`
 	PID   int    `json:"pid"`
 	Ticks uint64 `json:"start_ticks"`
@@ -263,6 +268,9 @@ func (s *supervised) read() (life, error) {
 	}
 	if l.Boot != s.boot {
 		return life{}, nil
+	}
+	if l.V > lifeVersion {
+		return life{}, fmt.Errorf("read %s: it is of version %d, this program knows %d: run the agent of the newer version", s.record, l.V, lifeVersion)
 	}
 	return l, nil
 }

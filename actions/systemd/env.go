@@ -25,7 +25,7 @@ func (d *Driver) writeEnv(name string, env map[string]string) error {
 		fmt.Fprintf(&b, "%s=\"%s\"\n", k, envQuote.Replace(v))
 	}
 	file := d.envFile(name)
-	if err := os.MkdirAll(d.options.EnvDir, 0o755); err != nil {
+	if err := os.MkdirAll(d.options.EnvDir, 0o755); err != nil { //nolint:gosec // its parents may be systemd's own; the files are not for all
 		return err
 	}
 	if err := os.WriteFile(file+".new", []byte(b.String()), 0o600); err != nil {

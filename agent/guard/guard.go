@@ -42,6 +42,7 @@ type Options struct {
 	Watchdog func() (Device, error) // opens the machine's watchdog; nil: it has none
 	Log      zerolog.Logger         // must not make the guard wait
 	Every    time.Duration          // DefaultEvery if it is 0
+	Pulse    Pulse                  // by which the loop is asked whether it lives; nil: nobody asks
 }
 
 // guard is the state of one Run. It belongs to its loop, which touches no file: a disk that hangs must not keep it from killing.
@@ -140,6 +141,8 @@ func (g *guard) loop(ctx context.Context, sheets <-chan sheet) {
 			g.heed(s)
 		case r := <-g.rounds:
 			g.note(r)
+		case answered := <-g.opt.Pulse:
+			close(answered)
 		case <-timer.C:
 		}
 		g.kill()

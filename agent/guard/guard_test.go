@@ -145,6 +145,26 @@ func TestGoesByTheLastOrdersItCouldRead(t *testing.T) {
 	}
 }
 
+// A newer agent may add what an older guard may ignore.
+func TestOrdersWithAnAddedField(t *testing.T) {
+	virtual(t, func(t *testing.T, b *bed) {
+		b.guard()
+		b.order(b.orders(5, time.Second, b.runs("app")))
+		path := filepath.Join(b.dir, "orders.json")
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.spoil(`{"added_later":{"seq":1},` + string(text[1:]))
+		time.Sleep(look)
+		if w := b.word(); w.Seq != 5 || w.Trouble != "" {
+			t.Errorf("word: got %+v, want orders 5 and no trouble", w)
+		}
+		time.Sleep(time.Second)
+		b.wantRunning()
+	})
+}
+
 func TestNoOrdersAreNoTrouble(t *testing.T) {
 	virtual(t, func(t *testing.T, b *bed) {
 		b.runs("app")
@@ -257,6 +277,19 @@ func TestLeftover(t *testing.T) {
 			})
 		})
 	}
+	t.Run("of a newer agent, and the guard goes by it", func(t *testing.T) {
+		virtual(t, func(t *testing.T, b *bed) {
+			newer := `{"v":2,"boot":"` + boot + `","seq":9,"self_fence":"guard","charges":[],"kill_twice":true}`
+			b.spoil(newer)
+			word := `{"v":1,"boot":"` + boot + `","seq":9,"orders":` + newer + `}`
+			if err := os.WriteFile(filepath.Join(b.dir, "word.json"), []byte(word), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := b.link.Leftover(boot); err == nil || !strings.Contains(err.Error(), "version 2") {
+				t.Errorf("got %+v, %v, want an error that names version 2", left, err)
+			}
+		})
+	})
 	t.Run("garbage that no guard has read", func(t *testing.T) {
 		virtual(t, func(t *testing.T, b *bed) {
 			b.spoil("}")

@@ -9,7 +9,10 @@ import (
 	"time"
 )
 
-// version of both files.
+// version of both files. The agent and the guard are upgraded one after the other, and each must never misread what the other
+// wrote: the version decides. Within one version a field may be added only if whoever ignores it kills no later and no less for
+// that. What does restrict needs the next version, in those orders that use it: an older guard does not go by them, says so, and
+// kills when the last ones say, and meanwhile nothing is started. So the guard is upgraded first where the version rises.
 const version = 1
 
 // The files of the directory that the agent and the guard share.
@@ -41,7 +44,7 @@ func Open(dir string) (*Link, error) {
 }
 
 func prepare(dir string) error {
-	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil { //nolint:gosec // others have theirs there; dir itself is for its owner alone
 		return err
 	}
 	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
@@ -63,8 +66,8 @@ func prepare(dir string) error {
 // lost, or older, it returns those that the guard goes by.
 func (l *Link) Leftover(boot string) (*Orders, error) {
 	var said said
-	if err := read(filepath.Join(l.dir, wordFile), &said); err != nil || said.Boot != boot {
-		said.Orders = nil // no guard of this boot has spoken yet
+	if err := read(filepath.Join(l.dir, wordFile), &said); err != nil || said.Boot != boot || said.Orders != nil && (check(said.Orders) != nil || said.Orders.Boot != boot) {
+		said.Orders = nil // no guard of this boot has spoken yet, or one that goes by what this agent does not understand
 	}
 	left, err := readOrders(l.dir)
 	switch {

@@ -29,7 +29,7 @@ func dieWith() {
 	}
 	go func() {
 		for {
-			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+			_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1) //nolint:gosec // a file descriptor is an int32
 			if err != unix.EINTR {
 				os.Exit(1)
 			}

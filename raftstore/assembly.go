@@ -25,9 +25,11 @@ type assembly struct {
 	id    string
 	peers map[string]string // configured addresses by name
 	fresh bool              // this monitor's directory has never been part of a cluster
+	join  bool              // it waits to be taken into one: it forms none
 	heard map[string]heard  // by server id; fresh monitors only
 	// exists names a monitor of an existing cluster that was heard. Such a cluster is joined, never formed anew.
 	exists string
+	former string // the server id that this monitor's name has in that cluster; empty: none
 }
 
 type heard struct {
@@ -45,9 +47,12 @@ func (a *assembly) observe(h wire.Hello, now time.Time) error {
 		return nil
 	}
 	if len(h.Members) > 0 || h.Cluster != "" {
-		a.exists = h.Monitor
+		a.exists, a.former = h.Monitor, ""
 		for _, member := range h.Members {
-			if nameOf(member) == a.name && member != a.id && !slices.Contains(h.Members, a.id) {
+			if nameOf(member) != a.name || member == a.id || slices.Contains(h.Members, a.id) {
+				continue
+			}
+			if a.former = member; !a.join {
 				return fmt.Errorf("monitor %s was %s in this cluster and its data directory is now empty: %s",
 					a.name, member, replaceHint(member))
 			}
@@ -68,7 +73,7 @@ func (a *assembly) forget(now time.Time) {
 
 // servers is the voters of the cluster that this monitor is to form now, nil if it is not to.
 func (a *assembly) servers(now time.Time) []raft.Server {
-	if a.waitsFor(now) != "" || a.name != lowest(a.peers) {
+	if a.join || a.waitsFor(now) != "" || a.name != lowest(a.peers) {
 		return nil
 	}
 	servers := []raft.Server{{ID: raft.ServerID(a.id), Address: raft.ServerAddress(a.peers[a.name])}}
@@ -85,6 +90,14 @@ func (a *assembly) servers(now time.Time) []raft.Server {
 func (a *assembly) waitsFor(now time.Time) string {
 	if !a.fresh {
 		return "waiting for the leader of the cluster that this monitor is part of"
+	}
+	switch {
+	case a.former != "" && a.join:
+		return fmt.Sprintf("%s is %s in the cluster: waiting for `holter monitor replace %s`", a.name, a.former, a.name)
+	case a.exists != "" && a.join:
+		return fmt.Sprintf("%s is in a cluster: waiting for `holter monitor add %s`", a.exists, a.name)
+	case a.join:
+		return "waiting for a monitor of the cluster that is to take this one in (--join): none is heard"
 	}
 	if a.exists != "" {
 		return fmt.Sprintf("%s is in a cluster already: waiting for its leader to take %s in", a.exists, a.name)

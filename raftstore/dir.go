@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,6 +23,7 @@ const (
 	idFile      = "id"
 	logFile     = "raft.db"
 	canaryFile  = "canary"
+	takenFile   = "taken" // made before the directory waits to be taken into a cluster
 	ballastFile = "ballast"
 )
 
@@ -36,16 +38,21 @@ type directory struct {
 	id        string // name, "-", 16 hex digits; made with the directory and never again
 	db        *raftboltdb.BoltStore
 	snapshots *raft.FileSnapshotStore
-	fresh     bool // it has never been part of a cluster
+	fresh     bool      // it has never been part of a cluster
+	taken     bool      // it waits to be taken into one, or was
+	kept      time.Time // when the newest snapshot was made, as found at the start; zero: there was none
 	// halfFormed: the first term is there, but neither log nor snapshot. In the directory of the monitor that forms the
 	// cluster this is what a crash in the midst of it leaves.
 	halfFormed bool
 }
 
 // openDirectory opens or makes the data directory of the monitor of that name.
-func openDirectory(path, name string, log raftLogger) (*directory, error) {
+func openDirectory(path, name string, join bool, log raftLogger) (*directory, error) {
 	if err := os.MkdirAll(path, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
+	}
+	if err := checkInstalled(path); err != nil {
+		return nil, err
 	}
 	d := &directory{path: path}
 	id, err := readID(path, name)
@@ -66,7 +73,26 @@ func openDirectory(path, name string, log raftLogger) (*directory, error) {
 	if err := d.load(id, name, log); err != nil {
 		return nil, errors.Join(err, d.db.Close())
 	}
+	if err := d.take(join); err != nil {
+		return nil, errors.Join(err, d.db.Close())
+	}
 	return d, nil
+}
+
+// take marks an empty directory that is to be taken into a cluster, for good.
+func (d *directory) take(join bool) error {
+	mark := filepath.Join(d.path, takenFile)
+	if join && d.fresh {
+		if err := writeFile(mark, []byte("this monitor was not there when its cluster was formed\n")); err != nil {
+			return fmt.Errorf("mark data directory: %w", err)
+		}
+	}
+	_, err := os.Stat(mark)
+	d.taken = err == nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("read data directory: %w", err)
+	}
+	return nil
 }
 
 // load finds out what the directory holds and gives it its id if it is new.
@@ -96,12 +122,25 @@ func (d *directory) load(id, name string, log raftLogger) (err error) {
 	if err != nil {
 		return fmt.Errorf("read snapshots in %s: %w", d.path, err)
 	}
+	if len(snapshots) > 0 {
+		d.kept = snapshotTime(snapshots[0].ID)
+	}
 	term, err := d.db.GetUint64([]byte("CurrentTerm"))
 	if err != nil && !errors.Is(err, raftboltdb.ErrKeyNotFound) {
 		return fmt.Errorf("read %s: %w", d.path, err)
 	}
 	d.halfFormed = last == 0 && len(snapshots) == 0 && term == 1
 	return nil
+}
+
+// snapshotTime reads when a snapshot was made from raft's name for it: term, index and milliseconds since 1970.
+func snapshotTime(id string) time.Time {
+	at := id[strings.LastIndexByte(id, '-')+1:]
+	ms, err := strconv.ParseInt(at, 10, 64)
+	if err != nil {
+		return time.Time{}
+	}
+	return time.UnixMilli(ms)
 }
 
 func (d *directory) close() error {
@@ -149,8 +188,8 @@ func nameOf(id string) string {
 
 // replaceHint says what to do about a monitor whose data is lost.
 func replaceHint(id string) string {
-	return fmt.Sprintf("give it its data directory back; nothing was changed "+
-		"(for one that is lost for good `holter monitor replace %s` will come, this version does not have it)", id)
+	return fmt.Sprintf("give it its data directory back; nothing was changed. If that is lost for good: start it with an empty "+
+		"directory and --join, and tell the others: holter monitor replace %s", nameOf(id))
 }
 
 // writeFile makes a file that is there whole or not at all, whenever the power goes.
@@ -185,7 +224,7 @@ func keepBallast(path string, size int64) error {
 		return nil
 	}
 	free, _, err := diskSpace(filepath.Dir(path))
-	if err == nil && free < uint64(size)+maxMinFree {
+	if err == nil && free < uint64(size)+maxMinFree { //nolint:gosec // a size is never negative
 		return nil
 	}
 	if err := writeFile(path, make([]byte, size)); err != nil {

@@ -18,6 +18,11 @@
 //   - A write that hangs for 3 s ends the process. A write that fails makes a leader step down and a follower refuse; raft
 //     itself panics when its term or vote cannot be written. All of it is meant: a service manager starts the monitor again.
 //
+// # Who may call
+//
+// ListenTLS takes and makes connections between monitors only, each with a certificate; ListenTCP is for loopback addresses.
+// Whoever is refused is logged. A caller who says nothing costs a place among those of its own address, for two seconds.
+//
 // # Concurrency
 //
 // All methods may be called from any goroutine. State is an immutable snapshot. One goroutine follows leadership and runs the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -20,19 +21,48 @@ func (s *Store) Hello() wire.Hello {
 	for _, server := range s.servers() {
 		h.Members = append(h.Members, string(server.ID))
 	}
+	if len(h.Members) > 0 {
+		state := s.State()
+		h.Applied, h.Generation, h.Peers = state.Index, state.Generation, s.opts.Peers
+	}
 	return h
 }
 
 // ObserveHello takes another monitor's hello in and forms a cluster if that was the last one missing. An error means that
 // this monitor must stop and why; it has changed nothing.
 func (s *Store) ObserveHello(h wire.Hello) error {
+	if err := s.outlived(h); err != nil {
+		return err
+	}
 	s.formMu.Lock()
+	s.greet(h, time.Now())
 	err := s.assembly.observe(h, time.Now())
 	s.formMu.Unlock()
 	if err != nil {
 		return err
 	}
 	return s.form()
+}
+
+// outlived says that the cluster of this monitor was recovered without it: what its log holds is of another life.
+func (s *Store) outlived(h wire.Hello) error {
+	// What has been in the recovered cluster for a moment began with its snapshot. Of a log without one the state, and with it
+	// the name of the cluster, is not known before somebody leads.
+	last, own := s.raft.LastIndex(), s.State().Cluster
+	if last == 0 || last >= h.Generation || own != "" && own != h.Cluster || s.opts.Peers[h.Monitor] == "" {
+		return nil
+	}
+	return fmt.Errorf("the cluster was recovered by %s without monitor %s (its log is of before #%d); nothing was changed: "+
+		"move its data directory %s away, start it with --join, and tell the others: holter monitor add %s",
+		h.Monitor, s.opts.Name, h.Generation, s.dir.path, s.opts.Name)
+}
+
+// greet keeps a hello. The caller holds formMu.
+func (s *Store) greet(h wire.Hello, now time.Time) {
+	maps.DeleteFunc(s.greeted, func(_ string, other heard) bool { return now.Sub(other.at) >= helloAge })
+	if _, known := s.greeted[h.ID]; known || len(s.greeted) < maxGreeted {
+		s.greeted[h.ID] = heard{h, now}
+	}
 }
 
 // form forms a cluster if it is this monitor's to form and everybody is there.

@@ -1,6 +1,7 @@
 package raftstore
 
 import (
+	"strings"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -18,7 +19,9 @@ type Info struct {
 	Applied   uint64 `json:"applied"`
 	// Contact is how long ago the leader was heard: 0 on the leader itself, -1 if it never was.
 	Contact time.Duration `json:"contact_ns"`
-	Members []Member      `json:"members"`
+	// Snapshot is when the newest snapshot here was made; zero: there is none.
+	Snapshot time.Time `json:"snapshot,omitzero"`
+	Members  []Member  `json:"members"`
 	// Why says what keeps this monitor from being part of a cluster, or from leading; empty if nothing does.
 	Why string `json:"why,omitempty"`
 }
@@ -29,6 +32,21 @@ type Member struct {
 	Name    string `json:"name"` // configured name
 	Address string `json:"address"`
 	Voter   bool   `json:"voter"`
+}
+
+// Trouble says why this monitor's log cannot be written, or why it cannot lead; empty: nothing does.
+func (s *Store) Trouble() string {
+	if trouble := s.trouble.Load(); trouble != nil {
+		return *trouble
+	}
+	return ""
+}
+
+func memberOf(server raft.Server) Member {
+	return Member{
+		ID: string(server.ID), Name: nameOf(string(server.ID)), Address: strings.TrimPrefix(string(server.Address), string(server.ID)+"@"),
+		Voter: server.Suffrage == raft.Voter,
+	}
 }
 
 // Info returns how the log stands now.
@@ -45,11 +63,11 @@ func (s *Store) Info() Info {
 	} else if !heard.IsZero() {
 		info.Contact = time.Since(heard)
 	}
+	if at := s.machine.kept.Load(); at != 0 {
+		info.Snapshot = time.Unix(0, at)
+	}
 	for _, server := range s.servers() {
-		info.Members = append(info.Members, Member{
-			ID: string(server.ID), Name: nameOf(string(server.ID)), Address: string(server.Address),
-			Voter: server.Suffrage == raft.Voter,
-		})
+		info.Members = append(info.Members, memberOf(server))
 	}
 	if trouble := s.trouble.Load(); trouble != nil {
 		info.Why = *trouble

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -78,7 +77,20 @@ func (l *leadership) check(ctx context.Context) {
 	case raft.Leader:
 		l.checkLeader(ctx)
 	case raft.Follower, raft.Candidate:
+		l.checkFollower()
+	}
+}
+
+// checkFollower lets a follower sing, too: one that cannot write falls behind, and nobody would know.
+func (l *leadership) checkFollower() {
+	err := l.sing()
+	if err == nil {
 		l.trouble.Store(nil)
+		return
+	}
+	why := err.Error()
+	if was := l.trouble.Swap(&why); was == nil {
+		l.log.Warn().Str("reason", why).Msg("this monitor cannot lead, and may fall behind")
 	}
 }
 
@@ -128,9 +140,7 @@ func (l *leadership) takeOver(ctx context.Context) {
 func (l *leadership) nameCluster(ctx context.Context) error {
 	id := make([]byte, 16)
 	_, _ = rand.Read(id) // never fails
-	formed := planner.ClusterFormed{
-		Cluster: hex.EncodeToString(id), Monitors: slices.Sorted(maps.Keys(l.opts.Peers)),
-	}
+	formed := planner.ClusterFormed{Cluster: hex.EncodeToString(id), Monitors: l.voters(), Admin: l.opts.Admin}
 	_, err := l.propose(ctx, planner.Entry{At: time.Now().UTC(), By: l.opts.Name, Event: formed})
 	return err
 }

@@ -42,6 +42,10 @@ type Options struct {
 	Expect int
 	Log    zerolog.Logger
 
+	// Join lets an empty directory wait to be taken into a cluster that exists, in place of a former monitor of this name too.
+	// It forms none. A directory that has been in a cluster goes on in it.
+	Join bool
+
 	// Heartbeat is raft's heartbeat and election timeout; a leader's lease is half of it. Default 500 ms: a leader's death
 	// costs at most 1.2 s. Use 2 s or more between distant sites.
 	Heartbeat time.Duration
@@ -52,6 +56,10 @@ type Options struct {
 	MinFree int64
 	// Ballast is the size of a file kept in Dir that an operator may delete when the disk is full. 0 means none.
 	Ballast int64
+	// Admin is the first user of a cluster that this monitor forms; empty: nobody is asked who they are.
+	Admin string
+	// Observer is told what is applied here; nil: nobody.
+	Observer Observer
 	// Die is called once, from any goroutine, when this process must not go on. The default exits with code 70.
 	Die func(error)
 }
@@ -73,6 +81,8 @@ type Store struct {
 	// formMu: hellos come from the bus's goroutines, status from any.
 	formMu   sync.Mutex
 	assembly *assembly
+	greeted  map[string]heard // the newest hello of each server id, maxGreeted at most
+	changing *Changing        // the last change of members that began here; nil: none
 
 	waiting chan struct{} // one token for each goroutine that waits for raft
 	done    <-chan struct{}
@@ -105,13 +115,16 @@ func open(opts Options) (*Store, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Store{
 		opts: opts, log: opts.Log.With().Str("component", "raftstore").Logger(),
-		waiting: make(chan struct{}, maxWaiting), done: ctx.Done(), stop: stop,
+		waiting: make(chan struct{}, maxWaiting), done: ctx.Done(), stop: stop, greeted: map[string]heard{},
 	}
-	s.machine = newMachine(s.die, s.watchers.wake)
+	s.machine = newMachine(s.die, s.watchers.wake, opts.Observer)
 	raftLog := newRaftLog(opts.Log)
-	if s.dir, err = openDirectory(opts.Dir, opts.Name, raftLog); err != nil {
+	if s.dir, err = openDirectory(opts.Dir, opts.Name, opts.Join, raftLog); err != nil {
 		stop()
 		return nil, err
+	}
+	if !s.dir.kept.IsZero() {
+		s.machine.kept.Store(s.dir.kept.UnixNano())
 	}
 	if err := s.start(ctx, raftConfig(opts, raft.ServerID(s.dir.id), raftLog)); err != nil {
 		stop()
@@ -183,6 +196,7 @@ func (s *Store) start(ctx context.Context, conf *raft.Config) error {
 		return ok
 	}))
 	s.assembly = newAssembly(s.opts.Name, s.dir.id, s.opts.Peers, s.dir.fresh)
+	s.assembly.join = s.dir.taken
 	s.wg.Go(func() { lead.run(ctx, notify, observed) })
 	return nil
 }
@@ -204,6 +218,12 @@ func raftConfig(opts Options, id raft.ServerID, log raftLogger) *raft.Config {
 	conf.Logger = log
 	return conf
 }
+
+// ID is this monitor's server id.
+func (s *Store) ID() string { return s.dir.id }
+
+// Taken says that this monitor was taken into a cluster that existed, perhaps in place of another machine of its name.
+func (s *Store) Taken() bool { return s.dir.taken }
 
 // State is what the log adds up to here. It never changes; a later call may return a later one.
 func (s *Store) State() *planner.State { return s.machine.state.Load() }

@@ -165,13 +165,24 @@ func TestSnapshotAndRestart(t *testing.T) {
 		s := c.startAll()
 		c.plan(s)
 		c.notes(s, 0, 10)
+		if at := s.Info().Snapshot; !at.IsZero() {
+			t.Errorf("snapshot of %v before there was one", at)
+		}
 		if err := s.raft.Snapshot().Error(); err != nil {
 			t.Fatalf("Snapshot: %v", err)
 		}
-		want := string(encoded(t, s))
+		want, made := string(encoded(t, s)), s.Info().Snapshot
+		if age := time.Since(made); age < 0 || age > time.Second {
+			t.Errorf("the snapshot was made %v ago", age)
+		}
 		c.stop("m1")
-		if got := string(encoded(t, c.start("m1"))); got != want {
+		time.Sleep(time.Hour) // of the bubble
+		again := c.start("m1")
+		if got := string(encoded(t, again)); got != want {
 			t.Errorf("state from the snapshot:\n%s\nwant\n%s", got, want)
+		}
+		if age := again.Info().Snapshot.Sub(made); age > time.Second || age < -time.Second {
+			t.Errorf("after the restart the snapshot is %v younger", age)
 		}
 	})
 }
@@ -193,6 +204,9 @@ func TestSnapshotForFollower(t *testing.T) {
 		c.settle()
 		if got := behind.raft.Stats()["last_snapshot_index"]; got == "0" {
 			t.Error("the follower caught up without the snapshot")
+		}
+		if behind.Info().Snapshot.IsZero() {
+			t.Error("the follower has the leader's snapshot and says it has none")
 		}
 	})
 }
@@ -286,7 +300,7 @@ func TestEmptyDirectoryUnderKnownName(t *testing.T) {
 		}
 		err := empty.ObserveHello(leader.Hello())
 		want := fmt.Sprintf("monitor %s was %s in this cluster and its data directory is now empty", victim, old)
-		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "holter monitor replace "+old) {
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.Contains(err.Error(), "holter monitor replace "+victim) {
 			t.Errorf("ObserveHello with an empty directory: got %v, want %q and what to do", err, want)
 		}
 		c.notes(leader, 0, 3) // two of three go on

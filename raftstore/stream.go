@@ -27,8 +27,11 @@ func (p peers) ServerAddr(id raft.ServerID) (raft.ServerAddress, error) {
 	if address == "" {
 		return "", fmt.Errorf("no configured monitor has the server id %s", id)
 	}
-	return raft.ServerAddress(string(id) + "@" + address), nil
+	return ownAddress(string(id), address), nil
 }
+
+// ownAddress is an address that no other server has: raft wants one for each, and a successor has its predecessor's.
+func ownAddress(id, address string) raft.ServerAddress { return raft.ServerAddress(id + "@" + address) }
 
 // stream is the caller's stream layer with two additions. A connection begins with the server id that it is meant for, and
 // any other server refuses it: raft itself answers whoever calls its address. And all connections can be closed at once.

@@ -192,6 +192,9 @@ func (c *Client) send(ctx context.Context, method, address string, body []byte, 
 		request.Header.Set("Content-Type", "application/json")
 	}
 	request.Header.Set(headerUser, c.options.User)
+	if c.options.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+c.options.Token)
+	}
 	return c.http.Do(request)
 }
 

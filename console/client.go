@@ -2,6 +2,7 @@ package console
 
 import (
 	"context"
+	"crypto/tls"
 	"net"
 	"net/http"
 	"net/url"
@@ -31,8 +32,11 @@ type Client struct {
 
 // ClientOptions are the parts of a Client that may be left out.
 type ClientOptions struct {
-	User  string // who asks; a claim
-	Stale bool   // let the first monitor that answers say what it last knew
+	User   string      // who asks; a claim, where nobody is asked to prove it
+	TLS    *tls.Config // for https; nil: none
+	Token  string      // an API token; empty: none
+	Socket string      // of a monitor on this machine, in place of the servers' addresses; empty: none
+	Stale  bool        // let the first monitor that answers say what it last knew
 	// Patience is how long a server may take before the next one is asked as well; default 2 s.
 	Patience time.Duration
 }
@@ -40,7 +44,7 @@ type ClientOptions struct {
 // NewClient makes a client of servers, each a base URL or host:port.
 func NewClient(servers []string, options ClientOptions) *Client {
 	c := &Client{options: options, http: &http.Client{Transport: &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		DialContext: dial(options.Socket), TLSClientConfig: options.TLS, ForceAttemptHTTP2: true,
 		ResponseHeaderTimeout: firstByte, MaxIdleConnsPerHost: 2, IdleConnTimeout: time.Minute,
 	}}}
 	if c.options.Patience <= 0 {
@@ -50,6 +54,17 @@ func NewClient(servers []string, options ClientOptions) *Client {
 		c.servers = append(c.servers, BaseURL(server))
 	}
 	return c
+}
+
+// dial connects to an address, or to a socket whatever the address.
+func dial(socket string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	if socket == "" {
+		return dialer.DialContext
+	}
+	return func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, "unix", socket)
+	}
 }
 
 // BaseURL completes host:port to a URL.

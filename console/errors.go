@@ -12,17 +12,19 @@ import (
 
 // The codes of errors that are not refusals of the log. A refusal's code is "refused." and the planner's code.
 const (
-	CodeBadRequest     = "bad_request"
-	CodeForbidden      = "forbidden"
-	CodeInternal       = "internal"
-	CodeInvalidFiles   = "invalid_files"
-	CodeNoQuorum       = "no_quorum"
-	CodeNoSuch         = "no_such"
-	CodeOutcomeUnknown = "outcome_unknown"
-	CodeStale          = "stale"
-	CodeTooLarge       = "too_large"
-	CodeTooMany        = "too_many_streams"
-	CodeUnreachable    = "unreachable" // said by the client: no server answered
+	CodeBadRequest      = "bad_request"
+	CodeForbidden       = "forbidden"
+	CodeInternal        = "internal"
+	CodeInvalidFiles    = "invalid_files"
+	CodeNoQuorum        = "no_quorum"
+	CodeNoSuch          = "no_such"
+	CodeOutcomeUnknown  = "outcome_unknown"
+	CodeStale           = "stale"
+	CodeTooLarge        = "too_large"
+	CodeTooMany         = "too_many_streams"
+	CodeTooFast         = "too_fast"
+	CodeUnauthenticated = "unauthenticated"
+	CodeUnreachable     = "unreachable" // said by the client: no server answered
 )
 
 // APIError is an error as the API answers it and as the client returns it.

@@ -20,6 +20,7 @@ const (
 	ExitSkipped   Exit = 12
 	ExitRefused   Exit = 13
 	ExitNoSuch    Exit = 14
+	ExitTampered  Exit = 15
 	ExitInterrupt Exit = 130
 )
 
@@ -47,6 +48,7 @@ func Exits() []ExitMeaning {
 		{ExitSkipped, "the run ended, but some steps were skipped or did not succeed"},
 		{ExitRefused, "refused by a guard or a check; nothing was changed"},
 		{ExitNoSuch, "no such host, workload, plan, run or step"},
+		{ExitTampered, "an audit file is not what was written, or does not say what the others say"},
 		{ExitInterrupt, "ended by Ctrl-C; a run that was followed goes on"},
 	}
 }

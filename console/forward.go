@@ -1,6 +1,7 @@
 package console
 
 import (
+	"crypto/tls"
 	"errors"
 	"net"
 	"net/http"
@@ -8,6 +9,8 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+
+	"github.com/holter-ha/holter/internal/identity"
 )
 
 // The headers between clients and monitors.
@@ -25,7 +28,7 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, look Look) {
 		s.fail(w, look, noQuorum(look, "no quorum: "+look.Self+" knows no leading monitor"))
 		return
 	}
-	if by := r.Header.Get(headerForwarded); by != "" {
+	if by := r.Header.Get(headerForwarded); by != "" && (s.security == nil || byMonitor(r)) {
 		s.fail(w, look, noQuorum(look, "the leadership is changing: "+by+" takes "+look.Self+" for the leader and it is not"))
 		return
 	}
@@ -34,15 +37,34 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, look Look) {
 		s.fail(w, look, noQuorum(look, "the leader "+look.Leader+" has no usable API address: "+look.LeaderAPI))
 		return
 	}
+	c := callerOf(r)
 	proxy := &httputil.ReverseProxy{
 		Rewrite: func(p *httputil.ProxyRequest) {
 			p.SetURL(leader)
 			p.SetXForwarded()
 			p.Out.Header.Set(headerForwarded, look.Self)
+			if s.security != nil {
+				p.Out.Header.Del("Authorization") // proven here
+				p.Out.Header.Set(headerUser, c.by)
+				p.Out.Header.Set(headerFrom, c.from)
+				p.Out.Header.Set(headerKey, c.spki)
+			}
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { s.fail(w, look, notForwarded(look, r, err)) },
 	}
+	if s.peer != nil {
+		proxy.Transport = s.peer
+	}
 	proxy.ServeHTTP(w, r)
+}
+
+// byMonitor says whether the connection of a request is another monitor's.
+func byMonitor(r *http.Request) bool {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return false
+	}
+	id, err := identity.Holder(r.TLS.VerifiedChains[0][0])
+	return err == nil && id.Kind == identity.Monitor
 }
 
 // notForwarded says what a failed forward means: a change that the leader may have got is unknown, not undone.
@@ -60,6 +82,9 @@ func notForwarded(look Look, r *http.Request, err error) error {
 
 // neverSent says that a request failed before anything of it was sent.
 func neverSent(err error) bool {
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return true // of the server, which comes before the request
+	}
 	op, ok := errors.AsType[*net.OpError](err)
 	return ok && op.Op == "dial"
 }

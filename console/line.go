@@ -39,7 +39,9 @@ func Line(l planner.Logged) EventLine {
 	case planner.ClusterFormed:
 		line.Subject, line.Text = "cluster", short(event.Cluster)
 	case planner.MonitorsChanged:
-		line.Subject, line.Text = "cluster", "leases are renewed by "+strings.Join(event.Monitors, " ")+" from now on"
+		line.Subject, line.Text = "cluster", "leases are renewed by "+strings.Join(planner.MonitorNames(event.Monitors), " ")+" from now on"
+	case planner.ClusterRecovered:
+		line.Subject, line.Text = "cluster", recovered(event)
 	case planner.FilesApplied:
 		line.Subject, line.Text = "files", fmt.Sprintf("revision #%d, nothing was started", l.Index)
 	case planner.PlanArmed:
@@ -56,6 +58,9 @@ func Line(l planner.Logged) EventLine {
 		line.Subject, line.Text = "fence", tested(event)
 	case planner.SilenceWanted:
 		line.Subject, line.Text = event.Host+event.Workload, "may be silent until "+moment(event.Until, e.At)
+	case planner.UserSet, planner.UserRemoved, planner.GroupSet, planner.GroupRemoved, planner.TokenMade, planner.TokenRevoked,
+		planner.HostInvited, planner.HostEnrolled, planner.HostBarred:
+		line.ofAccess(l)
 	case planner.SilenceEnded:
 		line.Subject, line.Text = event.Host+event.Workload, "may not be silent any more"
 	default:
@@ -238,8 +243,14 @@ func finished(e planner.StepFinished, reason string) string {
 	return text
 }
 
+func recovered(e planner.ClusterRecovered) string {
+	return fmt.Sprintf("was recovered from %s, which went up to #%d: every host has to prove what it runs", e.Source, e.From)
+}
+
 // isPerson tells a user from a monitor.
-func isPerson(by string) bool { return strings.HasPrefix(by, localUser) }
+func isPerson(by string) bool {
+	return strings.HasPrefix(by, localUser) || strings.HasPrefix(by, provenUser) || strings.HasPrefix(by, provenRoot)
+}
 
 // short cuts a long id for people.
 func short(id string) string { return id[:min(len(id), 8)] }

@@ -10,7 +10,7 @@ import (
 
 // needs lists what needs a person, worst first.
 func needs(look Look, st Status) []Need {
-	list := []Need{}
+	list := append([]Need{}, needsOfRecovery(look)...)
 	list = append(list, needsOfHosts(look)...)
 	list = append(list, needsOfPlans(look)...)
 	list = append(list, needsOfWorkloads(look)...)
@@ -120,6 +120,8 @@ func needsOfMonitors(look Look, st Status) []Need {
 			list = append(list, Need{Level: LevelWarning, About: m.Name, Text: fmt.Sprintf("monitor %s is silent", m.Name)})
 		case !m.Able && m.Why != "":
 			list = append(list, Need{Level: LevelWarning, About: m.Name, Text: fmt.Sprintf("monitor %s cannot judge hosts: %s", m.Name, m.Why)})
+		case m.Why != "":
+			list = append(list, Need{Level: LevelWarning, About: m.Name, Text: fmt.Sprintf("monitor %s cannot lead: %s", m.Name, m.Why)})
 		}
 	}
 	if look.State.Inventory == nil {

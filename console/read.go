@@ -99,7 +99,7 @@ const (
 
 // getEvents answers with the events after an index, oldest first, or with the newest ones; or it streams them.
 func (s *Server) getEvents(w http.ResponseWriter, r *http.Request) {
-	if r.URL.Query().Get("follow") == "1" {
+	if r.URL.Query().Get("follow") == "1" || asksForStream(r) {
 		s.stream(w, r)
 		return
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log"
 	"mime"
 	"net"
 	"net/http"
@@ -33,11 +34,33 @@ type Server struct {
 	log     zerolog.Logger
 	handler http.Handler
 	streams chan struct{} // one token for each open stream
+
+	security *Security // nil: nobody is asked who they are
+	limits   *limits
+	peer     *http.Transport // to another monitor; nil without security
+	mounted  map[string]http.Handler
 }
 
-// NewServer makes the API of a monitor.
-func NewServer(m Monitor, log zerolog.Logger) *Server {
-	s := &Server{monitor: m, log: log.With().Str("component", "console").Logger(), streams: make(chan struct{}, maxStreams)}
+// NewServer makes the API of a monitor of a cluster that asks nobody who they are: for loopback addresses only.
+func NewServer(m Monitor, log zerolog.Logger) *Server { return newServer(m, log, nil) }
+
+// NewSecureServer makes the API of a monitor where everybody must prove who they are. Its listeners must be secured by
+// identity.Party.ServerToAnyone, or be unix sockets.
+func NewSecureServer(m Monitor, log zerolog.Logger, security Security) *Server {
+	return newServer(m, log, &security)
+}
+
+func newServer(m Monitor, log zerolog.Logger, security *Security) *Server {
+	s := &Server{
+		monitor: m, log: log.With().Str("component", "console").Logger(), streams: make(chan struct{}, maxStreams),
+		security: security, limits: newLimits(security != nil),
+	}
+	if security != nil {
+		s.peer = &http.Transport{
+			DialContext: dial(""), TLSClientConfig: security.Peer, ResponseHeaderTimeout: firstByte, IdleConnTimeout: idleTimeout,
+			MaxIdleConnsPerHost: 8,
+		}
+	}
 	s.handler = guarded(s.mux())
 	return s
 }
@@ -50,7 +73,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.handler.S
 func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 	server := &http.Server{
 		Handler: s, ReadHeaderTimeout: headerTimeout, ReadTimeout: readTimeout, IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeader,
-		BaseContext: func(net.Listener) context.Context { return ctx },
+		BaseContext: func(net.Listener) context.Context { return ctx }, ConnContext: withPeer, ErrorLog: log.New(s.log, "", 0),
 	}
 	var stopping sync.WaitGroup
 	serving, served := context.WithCancel(ctx)
@@ -75,27 +98,12 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener) error {
 // the same on every monitor, if a little late, and outlives a leader.
 func (s *Server) mux() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /v1/status", s.present(s.getStatus))
-	mux.HandleFunc("GET /v1/hosts", s.present(s.getHosts))
-	mux.HandleFunc("GET /v1/hosts/{name}", s.present(s.getHost))
-	mux.HandleFunc("GET /v1/workloads", s.present(s.getWorkloads))
-	mux.HandleFunc("GET /v1/workloads/{name}", s.present(s.getWorkload))
-	mux.HandleFunc("GET /v1/plans", s.present(s.getPlans))
-	mux.HandleFunc("GET /v1/plans/{name}", s.present(s.getPlan))
-	mux.HandleFunc("GET /v1/runs", s.present(s.getRuns))
-	mux.HandleFunc("GET /v1/runs/{id}", s.present(s.getRun))
-	mux.HandleFunc("GET /v1/events", s.getEvents)
-	mux.HandleFunc("POST /v1/apply", s.change(s.postApply))
-	mux.HandleFunc("POST /v1/runs", s.change(s.postRun))
-	mux.HandleFunc("POST /v1/runs/{id}/{verb}", s.change(s.postStep))
-	mux.HandleFunc("POST /v1/plans/{name}/{verb}", s.change(s.postArm))
-	mux.HandleFunc("POST /v1/hosts/{name}/confirm", s.change(s.postConfirm))
-	mux.HandleFunc("POST /v1/hosts/{name}/release", s.change(s.postRelease))
-	mux.HandleFunc("POST /v1/silences/{name}", s.change(s.postSilence))
-	mux.HandleFunc("POST /v1/silences/{name}/end", s.change(s.postSilenceEnd))
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	for _, r := range s.routes() {
+		mux.HandleFunc(r.pattern, s.admit(r.role, r.handler))
+	}
+	mux.HandleFunc("/", s.admit(anybody, func(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, s.monitor.Look(), noSuch("way of the API", r.Method+" "+r.URL.Path, ""))
-	})
+	}))
 	return mux
 }
 

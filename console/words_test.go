@@ -72,6 +72,11 @@ func TestLine(t *testing.T) {
 		{planner.HostReinstated{Host: "h", Revocation: 5}, "", "host.reinstated h is heard again, nothing was moved: #5 is taken back"},
 		{planner.HostExpired{Host: "h", Evidence: planner.Confirmed}, "unplugged", `host.expired h runs nothing any more, evidence: confirmed: "unplugged"`},
 		{planner.HostExpired{Host: "h", Evidence: planner.Fenced}, "seen off by m1 through bmc", `host.expired h runs nothing any more, evidence: fenced: "seen off by m1 through bmc"`},
+		{
+			planner.ClusterRecovered{From: 41, Source: "the log of m1-00"},
+			"",
+			"cluster.recovered cluster was recovered from the log of m1-00, which went up to #41: every host has to prove what it runs",
+		},
 		{planner.MonitorsChanged{Monitors: []string{"m1", "m2", "m3"}}, "", "monitors.changed cluster leases are renewed by m1 m2 m3 from now on"},
 		{planner.JoinOffered{Host: "h", Inc: 0xabc}, "", "join.offered h its agent 0000000000000abc may join"},
 		{planner.LeaseConfirmed{Host: "h", Epoch: 5, Voters: 9}, "", "lease.confirmed h holds its lease by the monitors in force"},
@@ -99,6 +104,15 @@ func TestLine(t *testing.T) {
 		{planner.StepSkipped{Run: 3, Step: "up/db"}, "by hand", `step.skipped R-0003/up/db is skipped: the run goes on without it: "by hand"`},
 		{planner.RunAborted{Run: 3}, "", "run.aborted R-0003 is aborted: nothing more of it begins"},
 		{planner.RunEnded{Run: 3, Outcome: planner.RunSucceeded}, "", "run.ended R-0003 succeeded"},
+		{planner.UserSet{User: "ann", Grants: []planner.Grant{{Role: planner.Operator, Sites: []string{"ams"}}}, Groups: []string{"dba"}}, "", "user.set ann is a user: operator:site=ams, group dba"},
+		{planner.UserRemoved{User: "ann"}, "", "user.removed ann is no user any more"},
+		{planner.GroupSet{Group: "dba"}, "", "group.set dba is a group: without any role"},
+		{planner.GroupRemoved{Group: "dba"}, "", "group.removed dba is no group any more"},
+		{planner.TokenMade{User: "ann", ID: "00112233", Expires: at}, "", "token.made ann has a token 00112233 until " + moment(at, at)},
+		{planner.TokenRevoked{User: "ann", ID: "00112233"}, "", "token.revoked ann has no token 00112233 any more"},
+		{planner.HostInvited{Host: "h", Expires: at}, "", "host.invited h its agent may enrol until " + moment(at, at)},
+		{planner.HostEnrolled{Host: "h", SPKI: "0123456789ab"}, "", "host.enrolled h its agent is enrolled, key 01234567"},
+		{planner.HostBarred{Host: "h"}, "", "host.barred h its agent is cut off until it enrols anew"},
 	} {
 		line := Line(planner.Logged{Index: 7, Run: 3, Entry: planner.Entry{At: at, By: "m1", Reason: test.reason, Event: test.event}})
 		if got := line.Name + " " + line.Subject + " " + line.Text; got != test.want {

@@ -11,8 +11,13 @@ import (
 
 // propose puts an event in the log for the person who sent the request.
 func (s *Server) propose(r *http.Request, reason string, event planner.Event) (Look, uint64, error) {
-	by, from := whoIs(r)
-	index, err := s.monitor.Propose(r.Context(), planner.Entry{By: by, From: from, Reason: reason, Event: event})
+	c, look := callerOf(r), s.monitor.Look()
+	role, scope := required(look.State, c, event)
+	if err := s.may(look, c, role, &scope); err != nil {
+		s.logRefused(r, c.by, err.Error())
+		return look, 0, err
+	}
+	index, err := s.monitor.Propose(r.Context(), planner.Entry{By: c.by, From: c.from, Reason: reason, Event: event})
 	return s.monitor.Look(), index, err
 }
 
@@ -62,6 +67,9 @@ func (s *Server) postRun(look Look, r *http.Request) (any, error) {
 
 func newRun(look Look, req RunRequest) (planner.RunStarted, error) {
 	s := look.State
+	if refusal := s.Recovering(); refusal != nil && req.Kind != FenceHost { // what it knows of workloads may long be past
+		return planner.RunStarted{}, refusal
+	}
 	wish := planner.Request{Workloads: req.Workloads, All: req.All, With: req.With, Down: down(look)}
 	switch req.Kind {
 	case StartWorkloads:

@@ -9,6 +9,7 @@ package consoletest
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -27,6 +28,15 @@ type Monitor struct {
 	look     console.Look
 	err      error
 	watchers map[chan struct{}]bool
+	applied  []applied
+}
+
+// applied is an entry of the log as it is told to whoever keeps it.
+type applied struct {
+	index   uint64
+	raw     []byte
+	refusal *planner.Refusal
+	chain   string
 }
 
 // New makes a monitor whose log holds one entry, ClusterFormed.
@@ -61,8 +71,14 @@ func (m *Monitor) Propose(_ context.Context, e planner.Entry) (uint64, error) {
 	}
 	m.at = m.at.Add(time.Second)
 	e.V, e.Name, e.At = planner.EntryVersion, e.Event.Name(), m.at
+	raw, err := planner.EncodeEntry(e)
+	if err != nil {
+		return 0, err
+	}
 	next, err := m.look.State.Apply(m.look.State.Index+1, e)
-	m.look.State = next
+	m.look.State = next.Chained(m.look.State, raw, err != nil)
+	refusal, _ := errors.AsType[*planner.Refusal](err)
+	m.applied = append(m.applied, applied{next.Index, raw, refusal, m.look.State.Chain})
 	if err != nil {
 		return next.Index, err
 	}
@@ -81,6 +97,15 @@ func (m *Monitor) Say(reason string, event planner.Event) uint64 {
 		panic(err)
 	}
 	return index
+}
+
+// Replay tells the whole log, the refused entries too, as a monitor tells what it applies.
+func (m *Monitor) Replay(tell func(index uint64, raw []byte, refusal *planner.Refusal, chain string)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, e := range m.applied {
+		tell(e.index, e.raw, e.refusal, e.chain)
+	}
 }
 
 // Change changes what the monitor knows; with an error every proposal fails with it from now on.

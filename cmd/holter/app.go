@@ -30,20 +30,25 @@ type app struct {
 	now    func() time.Time
 	flags  globals
 	style  style
+
+	options console.ClientOptions // who asks
+	known   []string              // servers that the identity directory names
 }
 
 // globals are the flags of every verb.
 type globals struct {
 	servers []string
-	output  string
-	reason  string
-	color   string
-	noColor bool
-	ascii   bool
-	quiet   bool
-	stale   bool
-	yes     bool
-	timeout time.Duration
+	// identity is a directory with a certificate and whom to trust; socket that of a monitor on this machine.
+	identity, socket string
+	output           string
+	reason           string
+	color            string
+	noColor          bool
+	ascii            bool
+	quiet            bool
+	stale            bool
+	yes              bool
+	timeout          time.Duration
 }
 
 // The output formats.
@@ -93,6 +98,9 @@ func (a *app) settle() error {
 	if a.flags.timeout <= 0 {
 		return usage("--timeout is %s; it must be longer than nothing", a.flags.timeout)
 	}
+	if err := a.settleIdentity(); err != nil {
+		return err
+	}
 	if a.plainText() {
 		a.talk = asciiWriter{a.talk}
 		if a.flags.output == outTable {
@@ -131,11 +139,21 @@ func (a *app) servers() []string {
 	if named := a.env("HOLTER_SERVER"); named != "" {
 		return strings.Split(named, ",")
 	}
+	if len(a.known) > 0 {
+		return a.known
+	}
 	return []string{defaultServer}
 }
 
 func (a *app) client() *console.Client {
-	return console.NewClient(a.servers(), console.ClientOptions{User: a.user, Stale: a.flags.stale})
+	return console.NewClient(a.servers(), a.options)
+}
+
+// staleOptions are for asking one monitor what it last knew.
+func (a *app) staleOptions() console.ClientOptions {
+	options := a.options
+	options.Stale = true
+	return options
 }
 
 // asking bounds one exchange with the monitors.

@@ -112,6 +112,8 @@ func codeName(code console.Exit) string {
 		return console.CodeOutcomeUnknown
 	case console.ExitNoSuch:
 		return console.CodeNoSuch
+	case console.ExitTampered:
+		return "tampered"
 	case console.ExitInterrupt:
 		return "interrupted"
 	case console.ExitOK, console.ExitFailed, console.ExitDiffers, console.ExitConflict, console.ExitForbidden, console.ExitGate,

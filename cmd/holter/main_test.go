@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -14,6 +16,7 @@ import (
 
 	"github.com/holter-ha/holter/console"
 	"github.com/holter-ha/holter/console/consoletest"
+	"github.com/holter-ha/holter/internal/audit"
 	"github.com/holter-ha/holter/planner"
 	"github.com/holter-ha/holter/wire"
 )
@@ -35,7 +38,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"cluster": cluster, "awaitrun": awaitRun, "step": step, "endrun": endRun, "noquorum": noQuorum, "exits": exits,
-			"bigfile": bigFile, "lose": lose, "flap": flap, "seeoff": seeOff, "expire": expire, "fenceitself": fenceItself,
+			"auditfile": auditFile, "bigfile": bigFile, "lose": lose, "flap": flap, "seeoff": seeOff, "expire": expire, "fenceitself": fenceItself,
 		},
 	})
 }
@@ -107,6 +110,19 @@ func bigFile(ts *testscript.TestScript, _ bool, args []string) {
 	line := []byte("# <a comment> that is \"long\"\n")
 	text := bytes.Repeat(line, int(number(ts, args[1]))<<20/len(line)+1)
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), text, 0o600))
+}
+
+// auditfile NAME MONITOR writes the cluster's log as the audit file of a monitor.
+func auditFile(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs("audit-of-" + args[1])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	log, err := audit.Open(audit.Options{Monitor: args[1], Dir: dir})
+	ts.Check(err)
+	monitor(ts).Replay(log.Applied)
+	ctx, cancel := context.WithTimeout(context.Background(), scriptTimeout)
+	defer cancel()
+	ts.Check(log.Close(ctx))
+	ts.Check(os.Rename(filepath.Join(dir, audit.FileName), ts.MkAbs(args[0])))
 }
 
 // lose HOST lets a host be lost.

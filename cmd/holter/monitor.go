@@ -14,16 +14,21 @@ import (
 // newMonitorCommand runs one monitor.
 func newMonitorCommand(a *app) *cobra.Command {
 	var config string
+	var join bool
 	cmd := &cobra.Command{
-		Use: "monitor --config FILE", Short: "Run one monitor", Args: exactly(),
+		Use: "monitor --config FILE", Short: "Run one monitor; list, add, replace and recover monitors", Args: noVerb,
 		Long: `monitor runs one voting member of the control plane until it is told to stop. It needs a config file; docs/samples/monitor.yaml
-explains each field. It logs to standard error and hands leadership over when it stops.`,
-		Example: "  holter monitor --config m1.yaml",
+explains each field. It logs to standard error and hands leadership over when it stops.
+
+With --join an empty data directory waits to be taken into a cluster that exists, in place of a former monitor of its name too:
+holter monitor add, holter monitor replace. A directory that has been in a cluster goes on in it.`,
+		Example: "  holter monitor --config m1.yaml\n  holter monitor --config m3.yaml --join\n  holter monitor list",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := node.ReadMonitorConfig(config)
 			if err != nil {
 				return withExit(console.ExitInvalid, err)
 			}
+			c.Join = join
 			n, err := node.StartMonitor(c, buildVersion(), a.processLogger(c.Log))
 			if err != nil {
 				return notStarted(err)
@@ -31,6 +36,10 @@ explains each field. It logs to standard error and hands leadership over when it
 			return untilToldToStop(cmd.Context(), n.Run)
 		},
 	}
+	cmd.Flags().BoolVar(&join, "join", false, "let an empty data directory wait to be taken into a cluster that exists")
+	cmd.AddCommand(newMonitorListCommand(a), newMonitorTransferCommand(a),
+		newMonitorChangeCommand(a, console.VerbAdd), newMonitorChangeCommand(a, console.VerbReplace), newMonitorChangeCommand(a, console.VerbRemove),
+		newMonitorInspectCommand(a), newMonitorRecoverCommand(a))
 	return withConfig(cmd, &config)
 }
 
@@ -38,10 +47,10 @@ explains each field. It logs to standard error and hands leadership over when it
 func newAgentCommand(a *app) *cobra.Command {
 	var config string
 	cmd := &cobra.Command{
-		Use: "agent --config FILE", Short: "Run the agent of this host", Args: exactly(),
+		Use: "agent --config FILE", Short: "Run the agent of this host; list, invite and revoke agents", Args: noVerb,
 		Long: `agent beats for this host, and starts and stops its workloads as the monitors say, until it is told to stop. The workloads go on
 without it. It needs a config file; docs/samples/agent.yaml explains each field. It logs to standard error.`,
-		Example: "  holter agent --config a1.yaml",
+		Example: "  holter agent --config a1.yaml\n  holter agent invite ams-1",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := node.ReadAgentConfig(config)
 			if err != nil {
@@ -54,6 +63,7 @@ without it. It needs a config file; docs/samples/agent.yaml explains each field.
 			return untilToldToStop(cmd.Context(), n.Run)
 		},
 	}
+	cmd.AddCommand(agentVerbs(a)...)
 	return withConfig(cmd, &config)
 }
 

@@ -57,7 +57,7 @@ func (a *app) showLastView(answer console.Doc[console.Status]) {
 // showLeases says what becomes of exclusive workloads while nobody renews a lease: which agents have stopped theirs, and until
 // when the others still hold, as one monitor heard it.
 func (a *app) showLeases(ctx context.Context, address string) {
-	client := console.NewClient([]string{address}, console.ClientOptions{User: a.user, Stale: true})
+	client := console.NewClient([]string{address}, a.staleOptions())
 	defer client.Close()
 	asking, cancel := context.WithTimeout(ctx, min(probeTimeout, a.flags.timeout))
 	defer cancel()

@@ -39,7 +39,7 @@ func (a *app) probeEach(ctx context.Context, probes []probe) {
 		asking.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, min(probeTimeout, a.flags.timeout))
 			defer cancel()
-			client := console.NewClient([]string{probes[i].address}, console.ClientOptions{User: a.user, Stale: true})
+			client := console.NewClient([]string{probes[i].address}, a.staleOptions())
 			defer client.Close()
 			probes[i].status, probes[i].err = client.Status(ctx)
 		})

@@ -34,6 +34,8 @@ func newRootCommand(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage("%w", err) })
 	flags := root.PersistentFlags()
 	flags.StringSliceVarP(&a.flags.servers, "server", "s", nil, "monitors to ask, the first that answers does (HOLTER_SERVER; default "+defaultServer+")")
+	flags.StringVar(&a.flags.identity, "identity", "", "directory with your certificate, key and ca.crt, as holter init and holter user cert make it ("+envIdentity+")")
+	flags.StringVar(&a.flags.socket, "socket", "", "ask the monitor on this machine as root, by its holter.sock in its data_dir")
 	flags.StringVarP(&a.flags.output, "output", "o", outTable, "table, json, jsonl or name")
 	flags.StringVar(&a.flags.reason, "reason", "", "why, for those who read the events later")
 	flags.BoolVar(&a.flags.yes, "yes", false, "answer the question for confirmation with yes")
@@ -47,11 +49,13 @@ func newRootCommand(a *app) *cobra.Command {
 		&cobra.Group{ID: groupLook, Title: "Look"}, &cobra.Group{ID: groupPlans, Title: "Plans"},
 		&cobra.Group{ID: groupAct, Title: "Act"}, &cobra.Group{ID: groupService, Title: "Service"},
 	)
-	add(root, groupLook, newStatusCommand(a), newHostsCommand(a), newWorkloadsCommand(a), newRunsCommand(a), newEventsCommand(a))
+	add(root, groupLook, newStatusCommand(a), newHostsCommand(a), newWorkloadsCommand(a), newRunsCommand(a), newEventsCommand(a),
+		newAuditCommand(a))
 	add(root, groupPlans, newApplyCommand(a), newPlanCommand(a))
 	add(root, groupAct, newStartCommand(a), newStopCommand(a), newRunCommand(a), newFenceCommand(a), newHostCommand(a),
 		newSilenceCommand(a))
-	add(root, groupService, newMonitorCommand(a), newAgentCommand(a), newGuardCommand(a), newDemoCommand(a), newVersionCommand(a))
+	add(root, groupService, newInitCommand(a), newJoinCommand(a), newMonitorCommand(a), newAgentCommand(a), newGuardCommand(a),
+		newUserCommand(a), newTokenCommand(a), newSnapshotCommand(a), newDemoCommand(a), newVersionCommand(a))
 	root.AddCommand(newExitCodesTopic())
 	return root
 }

@@ -46,6 +46,7 @@ func (k *keyboard) read() {
 	defer close(k.keys)
 	key := make([]byte, 1)
 	for {
+		//nolint:gosec // a file descriptor is an int32
 		ready := []unix.PollFd{{Fd: int32(k.tty.Fd()), Events: unix.POLLIN}, {Fd: int32(k.wake.Fd()), Events: unix.POLLIN}}
 		switch _, err := unix.Poll(ready, -1); {
 		case errors.Is(err, unix.EINTR):

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/holter-ha/holter/actions"
 	"github.com/holter-ha/holter/actions/command"
@@ -18,6 +19,7 @@ import (
 	"github.com/holter-ha/holter/agent"
 	"github.com/holter-ha/holter/agent/guard"
 	"github.com/holter-ha/holter/internal/bus"
+	"github.com/holter-ha/holter/internal/identity"
 )
 
 // AgentConfig is the file of one host's agent. docs/samples/agent.yaml explains each field.
@@ -25,6 +27,8 @@ type AgentConfig struct {
 	Name     string                     `yaml:"name"`
 	DataDir  string                     `yaml:"data_dir"`
 	NATS     NATSConfig                 `yaml:"nats"`
+	API      []string                   `yaml:"api"` // of the monitors, where the certificate is renewed
+	TLS      TLSConfig                  `yaml:"tls"`
 	Commands map[string]command.Command `yaml:"commands"`
 	Cgroup   string                     `yaml:"cgroup"`
 	Systemd  SystemdConfig              `yaml:"systemd"`
@@ -49,6 +53,7 @@ func ReadAgentConfig(path string) (AgentConfig, error) {
 	if err := read(path, &c); err != nil {
 		return c, err
 	}
+	c.TLS.beside(path)
 	if err := c.check(); err != nil {
 		return c, fmt.Errorf("%w: %s: %w", ErrConfig, path, err)
 	}
@@ -71,6 +76,14 @@ func (c *AgentConfig) check() error {
 	}
 	if len(c.NATS.URL.List()) == 0 {
 		mistakes = append(mistakes, errors.New("nats.url is missing: the monitors' NATS, as nats://127.0.0.1:7472"))
+	}
+	if c.TLS.Dir != "" && len(c.API) == 0 {
+		mistakes = append(mistakes, errors.New("api is missing: the monitors' API, where the certificate is renewed, as https://10.0.0.1:7470"))
+	}
+	for _, server := range c.API {
+		if u, err := url.Parse(server); err != nil || u.Host == "" || u.Scheme != "https" {
+			mistakes = append(mistakes, fmt.Errorf("api: %q is not a URL: write https://10.0.0.1:7470", server))
+		}
 	}
 	return errors.Join(append(mistakes, c.NATS.check(), c.Log.check())...)
 }
@@ -97,9 +110,11 @@ const envDir = "/run/holter"
 
 // AgentNode is one agent process.
 type AgentNode struct {
-	agent *agent.Agent
-	pair  *bus.Pair
-	log   zerolog.Logger
+	agent   *agent.Agent
+	pair    *bus.Pair
+	log     zerolog.Logger
+	party   *identity.Party // nil without TLS
+	servers []string
 }
 
 // StartAgent opens the journal and reaches for the monitors. What it returns must be Run.
@@ -121,7 +136,12 @@ func StartAgent(c AgentConfig, version string, log zerolog.Logger) (*AgentNode, 
 	if err != nil {
 		return nil, fmt.Errorf("prepare to fence this host: %w", err)
 	}
-	pair, err := bus.DialPair(bus.Options{Name: c.Name, URLs: c.NATS.URL.List(), Logger: log})
+	options := bus.Options{Name: c.Name, URLs: c.NATS.URL.List(), Logger: log}
+	party, err := partyOf(c, &options)
+	if err != nil {
+		return nil, err
+	}
+	pair, err := bus.DialPair(options)
 	if err != nil {
 		return nil, err
 	}
@@ -136,11 +156,17 @@ func StartAgent(c AgentConfig, version string, log zerolog.Logger) (*AgentNode, 
 		pair.Close()
 		return nil, err
 	}
-	return &AgentNode{agent: made, pair: pair, log: log}, nil
+	return &AgentNode{agent: made, pair: pair, log: log, party: party, servers: c.API}, nil
 }
 
 // Run is the agent's life until ctx ends. The workloads go on.
 func (n *AgentNode) Run(ctx context.Context) error {
 	defer n.pair.Close()
-	return n.agent.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.agent.Run(ctx) })
+	group.Go(func() error { return n.renew(ctx) })
+	group.Go(func() error {
+		return tellSystemd(ctx, n.agent.Alive, func(err error) { n.log.Warn().Err(err).Msg("systemd was not told") })
+	})
+	return group.Wait()
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"gopkg.in/yaml.v3"
+
+	"github.com/holter-ha/holter/internal/notify"
 )
 
 // ErrConfig marks every mistake in a config file: the caller exits with the code for invalid files.
@@ -32,8 +34,12 @@ type MonitorConfig struct {
 	DataDir  string               `yaml:"data_dir"`
 	Monitors map[string]Addresses `yaml:"monitors"`
 	NATS     NATSConfig           `yaml:"nats"`
+	TLS      TLSConfig            `yaml:"tls"`
+	Notify   []notify.Channel     `yaml:"notify"`
 	Disk     DiskConfig           `yaml:"disk"`
 	Log      LogConfig            `yaml:"log"`
+	// Join lets an empty data directory wait to be taken into a cluster that exists. It is a flag of the command line.
+	Join bool `yaml:"-"`
 }
 
 // Addresses is where one monitor is reached.
@@ -73,8 +79,14 @@ func (u URLs) List() []string {
 // join makes host:port.
 func join(host string, port int) string { return net.JoinHostPort(host, strconv.Itoa(port)) }
 
-// APIURL is the base URL of a monitor's API.
-func (a Addresses) APIURL() string { return "http://" + join(a.Address, a.API) }
+// apiURL is the base URL of a monitor's API.
+func (c *MonitorConfig) apiURL(name string) string {
+	a := c.Monitors[name]
+	if c.TLS.Dir != "" {
+		return "https://" + join(a.Address, a.API)
+	}
+	return "http://" + join(a.Address, a.API)
+}
 
 var (
 	validName   = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -111,6 +123,7 @@ func ReadMonitorConfig(path string) (MonitorConfig, error) {
 	if err := read(path, &c); err != nil {
 		return c, err
 	}
+	c.TLS.beside(path)
 	if err := c.complete(); err != nil {
 		return c, fmt.Errorf("%w: %s: %w", ErrConfig, path, err)
 	}
@@ -150,8 +163,8 @@ func (c *MonitorConfig) complete() error {
 	if len(c.Monitors)%2 == 0 && len(c.Monitors) > 0 {
 		wrong("monitors lists %d: an even number survives no more than one less; use 1, 3 or 5", len(c.Monitors))
 	}
-	if own := net.ParseIP(c.Monitors[c.Name].Address); own != nil && !own.IsLoopback() {
-		wrong("monitors.%s.address %s is not a loopback address: this version has no TLS yet, and whoever reaches these ports could start and stop everything", c.Name, own)
+	if own := net.ParseIP(c.Monitors[c.Name].Address); own != nil && !own.IsLoopback() && c.TLS.Dir == "" {
+		wrong("monitors.%s.address %s is not a loopback address, and without tls.dir whoever reaches these ports could start and stop everything; holter init makes certificates", c.Name, own)
 	}
 	if _, err := size(c.Disk.MinFree); err != nil {
 		wrong("disk.min_free: %w", err)
@@ -159,7 +172,7 @@ func (c *MonitorConfig) complete() error {
 	if _, err := size(c.Disk.Ballast); err != nil {
 		wrong("disk.ballast: %w", err)
 	}
-	return errors.Join(append(mistakes, c.NATS.check(), c.Log.check())...)
+	return errors.Join(append(mistakes, c.NATS.check(), c.Log.check(), notify.Check(c.Notify))...)
 }
 
 // size reads "512MiB", "off" (-1) or "" (0, the default), in bytes.

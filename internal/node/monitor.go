@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"github.com/holter-ha/holter/actions/fence"
 	"github.com/holter-ha/holter/console"
+	"github.com/holter-ha/holter/internal/audit"
 	"github.com/holter-ha/holter/internal/bus"
 	"github.com/holter-ha/holter/monitor"
 	"github.com/holter-ha/holter/planner"
@@ -33,9 +35,14 @@ type MonitorNode struct {
 	log     zerolog.Logger
 	server  *bus.Server // nil with a dialled NATS
 	conn    *bus.Conn
+	audit   *audit.Log
 	store   *raftstore.Store
 	monitor *monitor.Monitor
 	api     net.Listener
+	socket  net.Listener // nil without TLS
+
+	secured *secured                        // nil without TLS
+	admits  atomic.Pointer[raftstore.Store] // store, once it is open: agents come in before
 }
 
 // StartMonitor opens every port and the data directory of a monitor. What it returns must be Run.
@@ -46,24 +53,34 @@ func StartMonitor(c MonitorConfig, version string, log zerolog.Logger) (*Monitor
 		return nil, err
 	}
 	n.monitor = monitor.New(n.store, n.conn, Boottime, monitor.Options{
-		Name: c.Name, Monitors: names(c.Monitors), Version: version, Fencer: fencer{fence.New(fence.Options{})}, Logger: n.log,
+		Name: c.Name, ID: n.store.ID(), Taken: n.store.Taken(), Monitors: names(c.Monitors), Version: version, Fencer: fencer{fence.New(fence.Options{})}, Trouble: n.store.Trouble, Logger: n.log,
 	})
 	return n, nil
 }
 
 func (n *MonitorNode) open() (err error) {
 	own := n.config.Monitors[n.config.Name]
+	if n.secured, err = loadSecured(n.config); err != nil {
+		return err
+	}
 	if n.api, err = listen("the API", join(own.Address, own.API)); err != nil {
 		return err
 	}
-	stream, err := raftstore.ListenTCP(join(own.Address, own.Raft))
+	stream, err := n.listenRaft(join(own.Address, own.Raft))
 	if err != nil {
 		return err
 	}
 	if err := n.startBus(); err != nil {
 		return errors.Join(err, stream.Close())
 	}
-	n.store, err = raftstore.Open(n.storeOptions(stream))
+	if n.audit, err = audit.Open(audit.Options{Monitor: n.config.Name, Dir: n.config.DataDir, Logger: n.log}); err != nil {
+		return errors.Join(err, stream.Close())
+	}
+	if n.store, err = raftstore.Open(n.storeOptions(stream)); err != nil {
+		return err
+	}
+	n.admits.Store(n.store)
+	n.socket, err = n.listenSocket()
 	return err
 }
 
@@ -90,10 +107,13 @@ func (n *MonitorNode) startBus() (err error) {
 				server.Routes = append(server.Routes, join(n.config.Monitors[name].Address, n.config.Monitors[name].Routes))
 			}
 		}
+		n.secureBus(&server)
 		if n.server, err = bus.StartServer(server); err != nil {
 			return err
 		}
 		options.InProcess = n.server
+	} else if n.secured != nil {
+		options.TLS = n.secured.party.Client()
 	}
 	n.conn, err = bus.Dial(options)
 	return err
@@ -106,22 +126,43 @@ func (n *MonitorNode) storeOptions(stream raft.StreamLayer) raftstore.Options {
 	}
 	minFree, _ := size(n.config.Disk.MinFree) // checked with the config
 	ballast, _ := size(n.config.Disk.Ballast)
+	admin := ""
+	if n.secured != nil {
+		admin = firstAdmin
+	}
 	return raftstore.Options{
-		Name: n.config.Name, Dir: n.config.DataDir, Stream: stream, Peers: peers,
-		Log:     n.log,
-		MinFree: minFree, Ballast: max(ballast, 0),
+		Admin: admin, Name: n.config.Name, Dir: n.config.DataDir, Stream: stream, Peers: peers,
+		Log: n.log, Observer: n.audit,
+		MinFree: minFree, Ballast: max(ballast, 0), Join: n.config.Join,
 	}
 }
 
 // Run is the monitor's life: until ctx ends or a part of it fails.
 func (n *MonitorNode) Run(ctx context.Context) error {
 	defer n.close()
+	server, listener := n.serveAPI()
+	outside, err := n.mount(server)
+	if err != nil {
+		return err
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.monitor.Run(ctx) })
 	group.Go(func() error { return Greet(ctx, n.config.Name, n.store, n.conn) })
-	group.Go(func() error { return console.NewServer(n, n.log).Serve(ctx, n.api) })
-	n.log.Info().Str("api", n.config.Monitors[n.config.Name].APIURL()).Str("version", n.version).Msg("monitor started")
-	err := group.Wait()
+	group.Go(func() error { return server.Serve(ctx, listener) })
+	group.Go(func() error { return outside.stream.Run(ctx) })
+	group.Go(func() error { return outside.notifier.Run(ctx) })
+	group.Go(func() error {
+		return tellSystemd(ctx, n.monitor.Alive, func(err error) { n.log.Warn().Err(err).Msg("systemd was not told") })
+	})
+	if n.secured != nil {
+		group.Go(func() error { return server.Serve(ctx, n.socket) })
+		group.Go(func() error { return n.renewOwn(ctx) })
+		if n.server != nil {
+			group.Go(func() error { return n.review(ctx) })
+		}
+	}
+	n.log.Info().Str("api", n.config.apiURL(n.config.Name)).Bool("tls", n.secured != nil).Str("version", n.version).Msg("monitor started")
+	err = group.Wait()
 	n.log.Info().Err(err).Msg("monitor stopped")
 	return err
 }
@@ -135,11 +176,19 @@ func (n *MonitorNode) close() {
 			n.log.Warn().Err(err).Msg("log was not closed in time")
 		}
 	}
+	if n.audit != nil {
+		if err := n.audit.Close(ctx); err != nil {
+			n.log.Warn().Err(err).Msg("audit file was not closed in time")
+		}
+	}
 	if n.conn != nil {
 		n.conn.Close()
 	}
 	if n.server != nil {
 		n.server.Shutdown()
+	}
+	if n.socket != nil {
+		_ = n.socket.Close() // closed already after Run
 	}
 	if n.api != nil {
 		_ = n.api.Close() // closed already after Run
@@ -160,11 +209,11 @@ func (n *MonitorNode) Look() console.Look {
 		Self: n.config.Name, State: n.store.State(), Now: picture.At, Picture: picture, Leader: info.Leader, Leading: info.Leading,
 		Term: info.Term, LeaderContact: info.Contact, Members: []console.Member{}, Version: n.version,
 	}
-	if leader, ok := n.config.Monitors[info.Leader]; ok {
-		look.LeaderAPI = leader.APIURL()
+	if _, ok := n.config.Monitors[info.Leader]; ok {
+		look.LeaderAPI = n.config.apiURL(info.Leader)
 	}
 	for _, name := range names(n.config.Monitors) {
-		member := console.Member{Name: name, API: n.config.Monitors[name].APIURL(), Suffrage: "nonvoter"}
+		member := console.Member{Name: name, API: n.config.apiURL(name), Suffrage: "nonvoter"}
 		if slices.ContainsFunc(info.Members, func(m raftstore.Member) bool { return m.Name == name && m.Voter }) {
 			member.Suffrage = "voter"
 		}

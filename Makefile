@@ -2,6 +2,7 @@
 # make lint   golangci-lint with .golangci.yml, and the formatting
 # make bench  the benchmarks whose numbers are in docs/performance.md
 # make demo   the demo
+# make fuzz   each fuzz target for FUZZTIME (20s); what it finds becomes a file in testdata, which make test runs from then on
 # make storm  the simulation of the lease protocol at full size: 50,000 runs, and each mutant in the undirected storm; then storms
 #             over real processes in network namespaces
 # make times  the times of failover in docs/performance.md
@@ -13,12 +14,14 @@ BENCHES = 'BenchmarkBeatDecode|BenchmarkViewObserve|BenchmarkDecide|BenchmarkApp
 # Packages where goroutines meet. Of integration the tests with real processes, whose program is built with the race detector
 # too: whole clusters in one synctest bubble crash the detector itself now and then (golang/go#78156). race-bubbles runs them.
 RACE = ./agent/... ./monitor/... ./raftstore/... ./internal/bus/... ./actions/... ./console/...
-PROCESSES = '^(TestProcesses|TestDialledNATS|TestWrongInput|TestUpgradeIsNoOutage|TestGuardKillsByTheLease|TestWithoutGuard|TestFencing|TestNetworkStorm)$$'
+PROCESSES = '^(TestProcesses|TestDialledNATS|TestWrongInput|TestUpgradeIsNoOutage|TestRollingUpgrade|TestGuardKillsByTheLease|TestWithoutGuard|TestFencing|TestNetworkStorm)$$'
 
 # Packages that start whole clusters, or a machine, of processes: one after another, for they want both cores.
 HEAVY = -e '/integration' -e '/internal/demo' -e '/actions/fence' -e '/actions/systemd'
 
-.PHONY: test plain race race-bubbles deps lint bench demo storm times detector-table
+FUZZTIME ?= 20s
+
+.PHONY: test plain race race-bubbles deps lint bench demo fuzz storm times detector-table
 
 test: deps plain race
 
@@ -44,6 +47,15 @@ lint:
 
 bench:
 	$(GO) test -run '^$$' -bench $(BENCHES) -benchmem -count 5 ./wire ./planner ./raftstore ./integration
+
+# go test fuzzes one target at a time.
+fuzz:
+	@set -e; for file in $$(grep -rl --include='*_test.go' '^func Fuzz' . | sort); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\)(.*/\1/p' $$file); do \
+			echo "$$target in $$(dirname $$file)"; \
+			$(GO) test "$$(dirname $$file)" -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 1s; \
+		done; \
+	done
 
 demo:
 	$(GO) run ./cmd/holter demo

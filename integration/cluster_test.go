@@ -138,7 +138,7 @@ func (c *cluster) startMonitor(name string) {
 		c.t.Fatal(err)
 	}
 	m.monitor = monitor.New(m.store, m.conn, c.boottime, monitor.Options{
-		Name: name, Monitors: monitorNames, Version: "test", Fencer: worldFencer{c, name}, Logger: c.log.With().Str("monitor", name).Logger(),
+		Name: name, ID: m.store.ID(), Taken: m.store.Taken(), Monitors: monitorNames, Version: "test", Fencer: worldFencer{c, name}, Logger: c.log.With().Str("monitor", name).Logger(),
 	})
 	ctx, stop := context.WithCancel(context.Background())
 	m.stop = stop

@@ -165,7 +165,9 @@ func (p *processes) begin(hosts []string, inventory string) {
 	p.writeFile(files[0], inventory)
 	p.writeFile(files[1], p.plan)
 	p.must(0, "apply", "-f", files[0], "-f", files[1])
-	p.must(0, "plan", "arm", "restart-elsewhere")
+	if p.plan == restartElsewhere {
+		p.must(0, "plan", "arm", "restart-elsewhere")
+	}
 	p.until("all hosts have joined and hold a lease", func() bool {
 		for _, host := range hosts {
 			if item := p.host(host); item.Word != console.HostAlive || !item.Lease.Held {

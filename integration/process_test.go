@@ -28,8 +28,12 @@ type processes struct {
 	nats    string   // URL of a NATS to dial; empty: embedded
 	units   []string // the commands of every host
 	plan    string   // of begin
-	api     *console.Client
-	running map[string]*exec.Cmd // monitors and agents by the names of theirs, guards by guardOf of the host
+	// identity is the directory of the user that the command line is, token an API token in place of its certificate; empty: the
+	// cluster has no TLS.
+	identity, token string
+	flags           map[string][]string // of a process, beside its config
+	api             *console.Client
+	running         map[string]*exec.Cmd // monitors and agents by the names of theirs, guards by guardOf of the host
 }
 
 // guardOf is what the guard of a host is called.
@@ -43,6 +47,7 @@ var programs procs.Programs
 func TestMain(m *testing.M) {
 	code := m.Run()
 	programs.Remove()
+	former.Remove()
 	os.Exit(code)
 }
 
@@ -51,7 +56,7 @@ func newProcesses(t *testing.T) *processes {
 	t.Helper()
 	p := &processes{
 		t: t, program: programs.Holter(t), dir: t.TempDir(), block: freeBlock(t), running: map[string]*exec.Cmd{},
-		units: []string{"db", "api", "web"}, plan: restartElsewhere,
+		units: []string{"db", "api", "web"}, plan: restartElsewhere, flags: map[string][]string{},
 	}
 	p.api = console.NewClient(p.servers(), console.ClientOptions{User: "test"})
 	t.Cleanup(p.api.Close)
@@ -149,7 +154,7 @@ func (p *processes) start(name string) {
 		p.t.Fatal(err)
 	}
 	defer func() { _ = log.Close() }()
-	cmd := exec.Command(p.program, verb, "--config", config)
+	cmd := exec.Command(p.program, append([]string{verb, "--config", config}, p.flags[name]...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.Env = append(os.Environ(), "PATH="+p.bin(name)+":"+os.Getenv("PATH"))
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -234,7 +239,7 @@ func (p *processes) holter(args ...string) (stdout, stderr string, code int) {
 	ctx, cancel := context.WithTimeout(context.Background(), untilLimit) // it is asked for the state after a test's end, too
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.program, args...)
-	cmd.Env = append(os.Environ(), "HOLTER_SERVER="+strings.Join(p.servers(), ","))
+	cmd.Env = append(os.Environ(), "HOLTER_SERVER="+strings.Join(p.servers(), ","), "HOLTER_IDENTITY="+p.identity, "HOLTER_TOKEN="+p.token)
 	var out, talk bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &talk
 	_ = cmd.Run()
@@ -259,7 +264,11 @@ func (p *processes) must(code int, args ...string) string {
 
 // servers are the addresses of the monitors' API.
 func (p *processes) servers() []string {
-	return []string{p.block + ".0.1:7470", p.block + ".0.2:7470", p.block + ".0.3:7470"}
+	scheme := "http://"
+	if p.identity != "" {
+		scheme = "https://"
+	}
+	return []string{scheme + p.block + ".0.1:7470", scheme + p.block + ".0.2:7470", scheme + p.block + ".0.3:7470"}
 }
 
 // client asks as the command line does.

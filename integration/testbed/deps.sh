@@ -46,6 +46,10 @@ elif [ -n "$hosts" ]; then
 	case "$hosts" in *iproute2*) echo "LEFT OUT: storms over processes in network namespaces: they need the package iproute2" >&2 ;; esac
 	echo "LEFT OUT: the tests of the systemd driver on a systemd of their own: they need the packages$hosts" >&2
 fi
+former=$(sed -n 's/^const formerCommit = "\(.*\)"$/\1/p' integration/rolling_linux_test.go)
+if ! git cat-file -e "$former^{commit}" 2>/dev/null; then
+	echo "LEFT OUT: rolling a cluster from the former version to this one: it needs git and the commit $former (git fetch --unshallow)" >&2
+fi
 if [ -n "$guests$kernel" ]; then
 	echo "LEFT OUT: the tests of watchdogs in guests: they need the packages$guests${kernel:+ $kernel}" >&2
 fi

@@ -138,6 +138,27 @@ func TestUnconfirmedEpochIsGivenUp(t *testing.T) {
 	})
 }
 
+// A guard that is being replaced by its next version holds a start up, and fails none.
+func TestAStartWaitsForAGuardThatComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.fences()
+		b.bootJoined()
+		b.stopGuard()
+		c := b.command("1/s/db/1", b.epoch+1, actions.Start, "db")
+		b.send(c)
+		b.pass(ackLimit + time.Second)
+		if answers := b.answers(c.ID); len(answers) > 0 {
+			t.Fatalf("without a guard: %+v", answers)
+		}
+		b.startGuard()
+		b.pass(time.Second)
+		if answers := b.answers(c.ID); len(answers) == 0 || answers[len(answers)-1].Outcome != wire.Done {
+			t.Errorf("with the next guard: %+v", answers)
+		}
+	})
+}
+
 // The guard is part of the lease: while it is silent nothing exclusive is started, and nothing is renewed.
 func TestSilentGuardEndsTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -150,7 +171,7 @@ func TestSilentGuardEndsTheLease(t *testing.T) {
 		b.stopGuard()
 		before := len(b.world.Record())
 		r := b.do(b.command("1/s/api/1", b.epoch+2, actions.Start, "api"))
-		if r.Outcome != wire.Failed || !r.Stopped || !strings.Contains(r.Reason, "guard") || r.Took > ackLimit+ackEvery {
+		if r.Outcome != wire.Failed || !r.Stopped || !strings.Contains(r.Reason, "guard") || r.Took > comeBack+ackEvery {
 			t.Errorf("start without a guard: %+v", r)
 		}
 		if r := b.do(b.command("1/s/web/1", b.epoch+3, actions.Start, "web")); r.Outcome != wire.Done {

@@ -23,6 +23,7 @@ const (
 	wordEvery = 100 * time.Millisecond // between two looks at the guard's word
 	ackEvery  = 20 * time.Millisecond  // the same, while a start waits for it
 	ackLimit  = time.Second            // for the guard to go by new orders
+	comeBack  = 5 * time.Second        // for a guard that is being restarted, before a start is given up
 )
 
 const unread = "the guard does not read its orders"
@@ -266,7 +267,7 @@ func (o *orders) await(ctx context.Context, seq uint64) error {
 		default:
 			return nil
 		}
-		if now-began >= ackLimit || ctx.Err() != nil {
+		if now-began >= comeBack || ctx.Err() != nil {
 			return errors.New(reason)
 		}
 		select {

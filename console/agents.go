@@ -7,6 +7,7 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"net/http"
 	"net/url"
 	"time"
@@ -62,6 +63,25 @@ func (s *Server) postBar(_ Look, r *http.Request) (any, error) {
 	return done(look, index, "the agent of %s is cut off until it enrols anew", name), err
 }
 
+// postHostRemove bars a host that has left the inventory. Of one that is still in it that would be a failure, not an end.
+func (s *Server) postHostRemove(look Look, r *http.Request) (any, error) {
+	var req ReasonRequest
+	if err := read(r, &req); err != nil {
+		return nil, err
+	}
+	name := r.PathValue("name")
+	if look.State.Inventory != nil {
+		if _, named := look.State.Inventory.Hosts[name]; named {
+			return nil, &planner.Refusal{
+				Code: planner.CodeState, Message: name + " is in the inventory; nothing was changed",
+				Hint: "take it out of the file, holter apply, and try again; to cut it off at once: holter agent revoke " + name,
+			}
+		}
+	}
+	look, index, err := s.propose(r, req.Reason, planner.HostBarred{Host: name})
+	return done(look, index, "%s is removed; its agent is cut off", name), err
+}
+
 // notInvited is the one answer to whoever may not enrol, whatever the reason.
 func (s *Server) notInvited(r *http.Request, reason string) *APIError {
 	s.limits.failed(r.RemoteAddr)
@@ -102,6 +122,9 @@ func (s *Server) postEnroll(look Look, r *http.Request) (any, error) {
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callerKey, caller{by: provenAgent + req.Host, from: callerOf(r).from}))
 	look, index, err := s.propose(r, "", planner.HostEnrolled{Host: req.Host, Invite: invite.Index, NKey: req.NKey, SPKI: spki})
+	if refusal, ok := errors.AsType[*planner.Refusal](err); ok && refusal.Code == planner.CodeStale { // somebody was faster
+		return nil, s.notInvited(r, refusal.Message)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -175,6 +198,11 @@ func (c *Client) Agents(ctx context.Context) (List[AgentItem], error) {
 // Invite lets the agent of a host enrol once; the join token is shown this once.
 func (c *Client) Invite(ctx context.Context, host string, req InviteRequest) (Doc[Secret], error) {
 	return post[Doc[Secret]](ctx, c, "/v1/agents/"+url.PathEscape(host)+"/invite", req)
+}
+
+// RemoveHost cuts the agent of a host off that the inventory does not name any more.
+func (c *Client) RemoveHost(ctx context.Context, host, reason string) (Doc[Done], error) {
+	return post[Doc[Done]](ctx, c, "/v1/hosts/"+url.PathEscape(host)+"/remove", ReasonRequest{reason})
 }
 
 // Bar cuts the agent of a host off.

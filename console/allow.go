@@ -84,7 +84,7 @@ func forbidden(c caller, role planner.Role, where string) *APIError {
 func unauthenticated() *APIError {
 	return &APIError{
 		Code: CodeUnauthenticated, Exit: ExitForbidden, Message: "the monitor does not know who asks; nothing was changed",
-		Hint: "holter login, or --identity DIR", status: http.StatusUnauthorized,
+		Hint: "--identity DIR (holter user cert makes one), HOLTER_TOKEN, or as root on a monitor --socket", status: http.StatusUnauthorized,
 	}
 }
 

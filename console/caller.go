@@ -37,7 +37,8 @@ const (
 // The headers by which a monitor passes its verdict on a caller on. They are believed only from a monitor.
 const (
 	headerFrom = "X-Holter-From"
-	headerKey  = "X-Holter-Key" // SPKI of the caller's certificate
+	headerKey  = "X-Holter-Key"  // SPKI of the caller's certificate
+	headerMade = "X-Holter-Made" // when that certificate was made, RFC 3339
 )
 
 // caller is who sent a request, as far as it is proven.
@@ -45,7 +46,8 @@ type caller struct {
 	by   string // empty: nobody
 	from string
 	spki string // of the certificate that proves it; empty: something else does
-	all  bool   // nobody is asked who they are, or root on a monitor
+	made time.Time
+	all  bool // nobody is asked who they are, or root on a monitor
 }
 
 // user is the name of a user, empty for everybody else.
@@ -108,11 +110,7 @@ func (s *Server) identify(look Look, r *http.Request) (c caller, reason string) 
 	case len(r.TLS.VerifiedChains) > 0:
 		return s.byCertificate(look, r, c)
 	case hasToken:
-		name, why := byToken(look.State, bearer, time.Now())
-		if why == "" {
-			c.by = provenUser + name
-		}
-		return c, why
+		return withToken(look, c, bearer)
 	}
 	return c, "neither a certificate nor a token"
 }
@@ -128,10 +126,10 @@ func (s *Server) byCertificate(look Look, r *http.Request, c caller) (caller, st
 	if time.Now().After(cert.NotAfter) {
 		return c, "the certificate of " + id.String() + " has expired"
 	}
-	c.spki = identity.SPKI(cert)
+	c.spki, c.made = identity.SPKI(cert), identity.MadeAt(cert)
 	switch id.Kind {
 	case identity.Monitor:
-		return forwarded(r, c, id.Name)
+		return forwarded(look, r, c, id.Name)
 	case identity.Agent:
 		enrolment, _ := look.State.Enrolments.Get(id.Name)
 		if !identity.SameHash(enrolment.SPKI, c.spki) {
@@ -141,19 +139,36 @@ func (s *Server) byCertificate(look Look, r *http.Request, c caller) (caller, st
 		return c, ""
 	case identity.User:
 	}
-	user, ok := look.State.Users.Get(id.Name)
-	switch {
-	case !ok:
-		return c, "there is no " + id.String()
-	case identity.MadeAt(cert).Before(user.Since):
-		return c, "the certificate of " + id.String() + " was made before everything of the user was revoked"
+	if reason := void(look, id.Name, c.made); reason != "" {
+		return c, reason
 	}
 	c.by = provenUser + id.Name
 	return c, ""
 }
 
-// forwarded takes over what another monitor says of a caller. Who may do what is judged anew.
-func forwarded(r *http.Request, c caller, monitor string) (caller, string) {
+// void says why a certificate of a user is worth nothing, empty if it is good.
+func void(look Look, name string, made time.Time) string {
+	user, ok := look.State.Users.Get(name)
+	switch {
+	case !ok:
+		return "there is no user " + name
+	case made.Before(user.Since):
+		return "the certificate of user " + name + " was made before everything of the user was revoked"
+	}
+	return ""
+}
+
+func withToken(look Look, c caller, bearer string) (caller, string) {
+	name, reason := byToken(look.State, bearer, time.Now())
+	if reason == "" {
+		c.by = provenUser + name
+	}
+	return c, reason
+}
+
+// forwarded takes over whom another monitor has seen. What that proves, and who may do what, is judged anew: a follower may
+// not have heard yet of a revocation.
+func forwarded(look Look, r *http.Request, c caller, monitor string) (caller, string) {
 	if r.Header.Get(headerForwarded) == "" {
 		c.by = provenMonitor + monitor
 		return c, ""
@@ -168,6 +183,15 @@ func forwarded(r *http.Request, c caller, monitor string) (caller, string) {
 	}
 	if strings.HasPrefix(c.by, provenRoot) && !c.all {
 		return caller{from: c.from}, "monitor " + monitor + " speaks for root of another monitor"
+	}
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return withToken(look, caller{from: c.from}, bearer)
+	}
+	c.made, _ = time.Parse(time.RFC3339, r.Header.Get(headerMade))
+	if name := c.user(); name != "" {
+		if reason := void(look, name, c.made); reason != "" {
+			return caller{from: c.from}, reason
+		}
 	}
 	return c, ""
 }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/holter-ha/holter/internal/identity"
 )
@@ -44,10 +45,13 @@ func (s *Server) forward(w http.ResponseWriter, r *http.Request, look Look) {
 			p.SetXForwarded()
 			p.Out.Header.Set(headerForwarded, look.Self)
 			if s.security != nil {
-				p.Out.Header.Del("Authorization") // proven here
+				if c.spki != "" || c.all { // a token is proven at the leader once more
+					p.Out.Header.Del("Authorization")
+				}
 				p.Out.Header.Set(headerUser, c.by)
 				p.Out.Header.Set(headerFrom, c.from)
 				p.Out.Header.Set(headerKey, c.spki)
+				p.Out.Header.Set(headerMade, c.made.UTC().Format(time.RFC3339))
 			}
 		},
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) { s.fail(w, look, notForwarded(look, r, err)) },

@@ -161,7 +161,20 @@ func rendered(events []planner.Logged) []EventItem {
 }
 
 func eventItem(logged planner.Logged) EventItem {
-	return EventItem{EventLine: Line(logged), Detail: withoutNulls(mustJSON(logged.Entry.Event))}
+	return EventItem{EventLine: Line(logged), Detail: withoutNulls(mustJSON(withoutHash(logged.Entry.Event)))}
+}
+
+// withoutHash drops the hash of a secret, which nobody who reads events needs.
+func withoutHash(event planner.Event) planner.Event {
+	switch event := event.(type) {
+	case planner.TokenMade:
+		event.Hash = ""
+		return event
+	case planner.HostInvited:
+		event.Hash = ""
+		return event
+	}
+	return event
 }
 
 // withoutNulls drops the fields of an event that are null: whoever made it left the list out.

@@ -23,12 +23,14 @@ import (
 
 // stand is a monitor over the real fold that leads, with what it needs to speak TLS.
 type stand struct {
-	t     *testing.T
-	mu    sync.Mutex // of state
-	state *planner.State
-	ca    *identity.Authority
-	log   bytes.Buffer
-	url   string
+	t        *testing.T
+	mu       sync.Mutex // of what follows
+	state    *planner.State
+	watchers []chan struct{}
+
+	ca  *identity.Authority
+	log bytes.Buffer
+	url string
 }
 
 func (m *stand) Look() Look {
@@ -54,11 +56,23 @@ func (m *stand) Propose(_ context.Context, e planner.Entry) (uint64, error) {
 	next, err := m.state.Apply(m.state.Index+1, e)
 	if err == nil {
 		m.state = next
+		for _, changed := range m.watchers {
+			select {
+			case changed <- struct{}{}:
+			default:
+			}
+		}
 	}
 	return m.state.Index, err
 }
 
-func (m *stand) Watch() (<-chan struct{}, func()) { return make(chan struct{}), func() {} }
+func (m *stand) Watch() (<-chan struct{}, func()) {
+	changed := make(chan struct{}, 1)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.watchers = append(m.watchers, changed)
+	return changed, func() {}
+}
 
 func (m *stand) must(event planner.Event) {
 	m.t.Helper()
@@ -212,7 +226,7 @@ func TestBeforeTheClusterIsFormed(t *testing.T) {
 func TestForwardedNameIsBelievedOnlyFromMonitors(t *testing.T) {
 	m := newStand(t)
 	claim := func() http.Header {
-		return http.Header{headerForwarded: {"m2"}, headerUser: {"user:admin"}, headerFrom: {"192.0.2.7"}}
+		return http.Header{headerForwarded: {"m2"}, headerUser: {"user:admin"}, headerFrom: {"192.0.2.7"}, headerMade: {time.Now().Add(time.Minute).Format(time.RFC3339)}}
 	}
 	if got := m.ask(m.party(identity.User, "viewer").Client(), http.MethodPost, "/v1/users/eve", claim()); got != http.StatusForbidden {
 		t.Errorf("a viewer who claims to be admin: %d, want 403", got)

@@ -50,7 +50,12 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 	out.begin()
 	out.gap(s.monitor.Look().State, after)
 	for {
-		for _, logged := range eventsAfter(s.monitor.Look().State, after) {
+		look := s.monitor.Look()
+		if reason := s.cut(look, r); reason != "" {
+			s.logRefused(r, callerOf(r).by, "the stream is cut: "+reason)
+			return
+		}
+		for _, logged := range eventsAfter(look.State, after) {
 			out.event(logged)
 			after = logged.Index
 		}
@@ -67,6 +72,18 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// cut says why a caller may not go on reading, empty if nothing has changed: what let the caller in may be revoked since.
+func (s *Server) cut(look Look, r *http.Request) string {
+	c, reason := s.identify(look, r)
+	if c.by == "" {
+		return reason
+	}
+	if err := s.may(look, c, planner.Viewer, nil); err != nil {
+		return err.Error()
+	}
+	return ""
 }
 
 // resumeAt is where a stream begins: after the last event that the reader had, or after the newest one.

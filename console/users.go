@@ -27,8 +27,13 @@ func (s *Server) accessRoutes() []route {
 		{"POST /v1/users/{name}/tokens", planner.Viewer, s.change(s.postToken)},
 		{"POST /v1/users/{name}/revoke", planner.Viewer, s.change(s.postTokenRevoke)},
 		{"POST /v1/users/{name}/certificate", planner.Admin, s.secured(s.postUserCertificate)},
+		{"GET /v1/whoami", proven, s.present(s.getWhoami)},
+		{"GET /v1/groups", planner.Viewer, s.present(s.getGroups)},
+		{"POST /v1/groups/{name}", planner.Admin, s.change(s.postGroup)},
+		{"POST /v1/groups/{name}/remove", planner.Admin, s.change(s.postGroupRemove)},
 		{"GET /v1/agents", planner.Viewer, s.present(s.getAgents)},
 		{"POST /v1/agents/{name}/invite", planner.Admin, s.secured(s.postInvite)},
+		{"POST /v1/hosts/{name}/remove", planner.Admin, s.change(s.postHostRemove)},
 		{"POST /v1/agents/{name}/revoke", planner.Admin, s.change(s.postBar)},
 	}
 }

@@ -111,6 +111,12 @@ func (s *State) Holds(user string, role Role) bool {
 	return ok && slices.ContainsFunc(s.grantsOf(u), func(g Grant) bool { return g.Role.atLeast(role) })
 }
 
+// Grants lists what a user may do, by the user's groups too; nothing for one that does not exist.
+func (s *State) Grants(user string) []Grant {
+	u, _ := s.Users.Get(user)
+	return s.grantsOf(u)
+}
+
 // grantsOf lists the grants of a user and of the user's groups.
 func (s *State) grantsOf(u User) []Grant {
 	grants := slices.Clone(u.Grants)

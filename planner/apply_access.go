@@ -182,7 +182,7 @@ func (s *State) foldTokenRevoked(e TokenRevoked) error {
 		return nil
 	}
 	if _, ok := user.Tokens[e.ID]; !ok {
-		return refuse(CodeNoSuch, "user %s has no token %q", e.User, e.ID).with("holter token list %s", e.User)
+		return refuse(CodeNoSuch, "user %s has no token %q", e.User, e.ID).with("holter token list")
 	}
 	user.Tokens = maps.Clone(user.Tokens)
 	delete(user.Tokens, e.ID)

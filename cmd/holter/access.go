@@ -77,13 +77,13 @@ func newUserListCommand(a *app) *cobra.Command {
 			if printed, err := printList(a, list, func(u console.UserItem) string { return u.Name }); printed {
 				return err
 			}
-			t := table{head: []string{"USER", "MAY", "TOKENS"}}
+			t := table{head: []string{"USER", "MAY", "GROUPS", "TOKENS"}}
 			for _, u := range list.Items {
 				var tokens []string
 				for _, token := range u.Tokens {
 					tokens = append(tokens, fmt.Sprintf("%s until %s", token.ID, token.Expires.UTC().Format(time.DateOnly)))
 				}
-				t.add(cell{text: u.Name}, cell{text: orDash(grantWords(u.Grants))}, cell{text: orDash(strings.Join(tokens, ", "))})
+				t.add(cell{text: u.Name}, cell{text: orDash(grantWords(u.Grants))}, cell{text: orDash(strings.Join(u.Groups, ", "))}, cell{text: orDash(strings.Join(tokens, ", "))})
 			}
 			t.write(a.out, a.style)
 			return nil
@@ -129,27 +129,25 @@ func parseGrant(text string) (planner.Grant, error) {
 }
 
 func newUserSetCommand(a *app) *cobra.Command {
-	var roles []string
+	var roles, groups []string
 	cmd := &cobra.Command{
-		Use: "set USER --role ROLE", Short: "Add a user, or set what one may do",
-		Long: `set gives a user exactly the roles that are named: viewer (look), operator (start, stop, runs, silences, fencing), approver (also apply
+		Use: "set USER --role ROLE [--group GROUP]", Short: "Add a user, or set what one may do",
+		Long: `set gives a user exactly the roles and groups that are named: viewer (look), operator (start, stop, runs, silences, fencing), approver (also apply
 files, arm plans, confirm), admin (also users, agents, monitors). A role counts everywhere, or with :site=NAME or :plan=NAME there
 only. The user then proves who it is by a token (holter token make) or a certificate (holter user cert).`,
 		Example: "  holter user set ann --role operator\n  holter user set ci --role approver --role operator:site=ams", Args: exactly("USER"),
 	}
-	cmd.Flags().StringArrayVar(&roles, "role", nil, "a role, everywhere or with :site=NAME or :plan=NAME; may be given several times")
+	cmd.Flags().StringArrayVar(&roles, "role", nil, rolesHelp)
+	cmd.Flags().StringArrayVar(&groups, "group", nil, "a group whose roles count too; may be given several times")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		req := console.UserRequest{Reason: a.flags.reason}
-		for _, text := range roles {
-			grant, err := parseGrant(text)
-			if err != nil {
-				return err
-			}
-			req.Grants = append(req.Grants, grant)
+		grants, err := parseGrants(roles)
+		if err != nil {
+			return err
 		}
-		if len(req.Grants) == 0 {
-			return usage("a user needs a role; nothing was changed; give it with --role operator")
+		if len(grants) == 0 && len(groups) == 0 {
+			return usage("a user needs a role or a group; nothing was changed; give it with --role operator")
 		}
+		req := console.UserRequest{Grants: grants, Groups: groups, Reason: a.flags.reason}
 		return a.change(cmd, func(ctx context.Context, client *console.Client) (console.Doc[console.Done], error) {
 			return client.SetUser(ctx, args[0], req)
 		})
@@ -199,7 +197,7 @@ func newUserCertCommand(a *app) *cobra.Command {
 
 // newTokenCommand is for the tokens of programs, and of people without a certificate.
 func newTokenCommand(a *app) *cobra.Command {
-	return newNoun("token", "Make and revoke tokens of users", newTokenMakeCommand(a), newTokenRevokeCommand(a))
+	return newNoun("token", "Make, show and revoke tokens of users", newTokenListCommand(a), newTokenMakeCommand(a), newTokenRevokeCommand(a))
 }
 
 func newTokenMakeCommand(a *app) *cobra.Command {

@@ -50,12 +50,12 @@ func newRootCommand(a *app) *cobra.Command {
 		&cobra.Group{ID: groupAct, Title: "Act"}, &cobra.Group{ID: groupService, Title: "Service"},
 	)
 	add(root, groupLook, newStatusCommand(a), newHostsCommand(a), newWorkloadsCommand(a), newRunsCommand(a), newEventsCommand(a),
-		newAuditCommand(a))
+		newAuditCommand(a), newWhoamiCommand(a))
 	add(root, groupPlans, newApplyCommand(a), newPlanCommand(a))
 	add(root, groupAct, newStartCommand(a), newStopCommand(a), newRunCommand(a), newFenceCommand(a), newHostCommand(a),
 		newSilenceCommand(a))
 	add(root, groupService, newInitCommand(a), newJoinCommand(a), newMonitorCommand(a), newAgentCommand(a), newGuardCommand(a),
-		newUserCommand(a), newTokenCommand(a), newSnapshotCommand(a), newDemoCommand(a), newVersionCommand(a))
+		newUserCommand(a), newGroupCommand(a), newTokenCommand(a), newSnapshotCommand(a), newDemoCommand(a), newVersionCommand(a))
 	root.AddCommand(newExitCodesTopic())
 	return root
 }

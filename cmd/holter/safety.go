@@ -166,6 +166,16 @@ func newHostCommand(a *app) *cobra.Command {
 				return client.Release(ctx, args[0], a.flags.reason)
 			})
 		},
+	}, &cobra.Command{
+		Use: "remove HOST", Short: "Cut a host off for good that the inventory does not name any more",
+		Long: `remove takes the keys of a host's agent away, so that it reaches nobody from then on. Take the host out of the inventory first; for one that
+shall come back, or was stolen, there is holter agent revoke.`,
+		Example: "  holter apply -f inventory.yaml && holter host remove ams-db-01 --reason scrapped", Args: exactly("HOST"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.change(cmd, func(ctx context.Context, client *console.Client) (console.Doc[console.Done], error) {
+				return client.RemoveHost(ctx, args[0], a.flags.reason)
+			})
+		},
 	})
 }
 

@@ -55,6 +55,8 @@ type Options struct {
 	Log      zerolog.Logger
 
 	Version string // of the program
+	// Expires says until when the agent's certificate is good; nil: it has none.
+	Expires func() time.Time
 	Inc     uint64 // this process's incarnation; New draws a random one if it is 0
 
 	// How often the agent beats (until an Assignment says otherwise), asks to join, looks at its workloads, and reports
@@ -102,6 +104,7 @@ type Agent struct {
 	doing      map[string]*job // by what they act on
 	looks      map[string]int  // looks at workloads under way, by kind
 	report     report
+	clocked    time.Duration // boot time when the wall clock was told last
 	goroutine  sync.WaitGroup
 }
 

@@ -37,6 +37,7 @@ type cable struct {
 	renewals []wire.Renew
 	heard    func(subject string, m any) // what the monitors make of a join or a renewal
 	statuses []wire.Status
+	clocks   []wire.Clock
 	results  []wire.Result
 	beats    []wire.Beat
 	before   []wire.Status                 // the newest status when each result came
@@ -58,6 +59,8 @@ func (c *cable) Publish(subject string, data []byte) error {
 	switch subject {
 	case wire.StatusSubject(testHost):
 		return keep(&c.statuses, data)
+	case wire.ClockSubject(testHost):
+		return keep(&c.clocks, data)
 	default:
 		if n := len(c.statuses); n > 0 {
 			c.before = append(c.before, c.statuses[n-1])

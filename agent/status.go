@@ -18,6 +18,7 @@ const (
 	lookLimit   = 3 * time.Second       // for one look
 	lookGrace   = time.Second           // after which a driver that ignores the limit counts as silent
 	changeDelay = 50 * time.Millisecond // changes that come together are told together
+	clockEvery  = 10 * time.Second      // what the wall clock shows
 )
 
 // workload is what the loop knows of one workload.
@@ -218,6 +219,22 @@ func (a *Agent) publishStatus() {
 	}
 	data, err := wire.Marshal(st)
 	a.send(wire.StatusSubject(a.opt.Host), data, err)
+	a.publishClock()
+}
+
+// publishClock tells the monitors, now and then, what people may want to know of this machine and this program.
+func (a *Agent) publishClock() {
+	now := a.opt.Boottime()
+	if a.clocked != 0 && now-a.clocked < clockEvery {
+		return
+	}
+	a.clocked = now
+	c := wire.Clock{Host: a.opt.Host, Inc: a.opt.Inc, Wall: time.Now().UTC()}
+	if a.opt.Expires != nil {
+		c.Expires = a.opt.Expires()
+	}
+	data, err := wire.Marshal(c)
+	a.send(wire.ClockSubject(a.opt.Host), data, err)
 }
 
 // look asks a driver what a workload is doing and what there is of it to kill, and if it runs, whether it is ready.

@@ -180,3 +180,27 @@ func (b *bed) wantBefore(t *testing.T, want actions.Condition) {
 		}
 	}
 }
+
+// TestClock: an agent says now and then what its wall clock shows, and until when its certificate is good: each time anew.
+func TestClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBed(t)
+		b.bootJoined()
+		expires := time.Now().Add(time.Hour).UTC()
+		b.agent.opt.Expires = func() time.Time { return expires }
+		b.pass(time.Second)
+		b.mu.Lock()
+		first := len(b.clocks)
+		b.mu.Unlock()
+		b.pass(25 * time.Second)
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		if first != 1 || len(b.clocks) != 3 {
+			t.Fatalf("it was said %d times in the first second and %d times in 26 s, want 1 and 3", first, len(b.clocks))
+		}
+		last := b.clocks[2]
+		if ago := time.Since(last.Wall); ago < 0 || ago > clockEvery || last.Inc != b.inc || !last.Expires.Equal(expires) {
+			t.Errorf("got %+v, %s old", last, ago)
+		}
+	})
+}

@@ -41,6 +41,7 @@ func (m *Monitor) handlers() map[string]func(subject string, data []byte) {
 		wire.AllBeats():    m.hearBeat,
 		wire.AllJoins():    hear(m, func(j wire.Join) string { return j.Host }, (*Monitor).heardJoin),
 		wire.AllStatuses(): hear(m, func(s wire.Status) string { return s.Host }, (*Monitor).heardStatus),
+		wire.AllClocks():   hear(m, func(c wire.Clock) string { return c.Host }, (*Monitor).heardClock),
 		wire.AllResults():  hear(m, func(r wire.Result) string { return r.Host }, (*Monitor).heardResult),
 		wire.AllViews():    hear(m, func(v wire.View) string { return v.Monitor }, (*Monitor).heardView),
 		wire.AllLevels():   hear(m, func(l wire.Level) string { return l.Monitor }, (*Monitor).heardLevel),
@@ -131,6 +132,7 @@ func (m *Monitor) lied(subject, name string) {
 
 func (m *Monitor) heardJoin(j wire.Join, now planner.Now)     { m.view.ObserveJoin(j, now) }
 func (m *Monitor) heardStatus(s wire.Status, now planner.Now) { m.view.ObserveStatus(s, now) }
+func (m *Monitor) heardClock(c wire.Clock, _ planner.Now)     { m.view.ObserveClock(c, time.Now()) }
 func (m *Monitor) heardResult(r wire.Result, _ planner.Now)   { m.view.ObserveResult(r) }
 func (m *Monitor) heardLevel(l wire.Level, now planner.Now)   { m.view.ObserveLevel(l, now) }
 func (m *Monitor) heardReport(r wire.Report, _ planner.Now)   { m.view.ObserveReport(r) }
@@ -157,8 +159,16 @@ func (m *Monitor) publishView(now planner.Now) {
 	v.V, v.Monitor, v.Seq, v.Sent, v.Wall, v.Version = wire.Version, m.opts.Name, m.seq, now.Boot, time.Now().UTC(), m.opts.Version
 	publish(m, wire.ViewSubject(m.opts.Name), v)
 	if m.due("level", levelEvery, now) {
-		publish(m, wire.LevelSubject(m.opts.Name), wire.Level{Monitor: m.opts.Name, Log: planner.LogVersion})
+		publish(m, wire.LevelSubject(m.opts.Name), wire.Level{Monitor: m.opts.Name, Log: planner.LogVersion, Expires: m.expires()})
 	}
+}
+
+// expires is until when this monitor's certificate is good; zero: it has none.
+func (m *Monitor) expires() time.Time {
+	if m.opts.Expires == nil {
+		return time.Time{}
+	}
+	return m.opts.Expires()
 }
 
 // publish sends a message; a bus that does not take it now is no error: what matters is said again.

@@ -25,6 +25,7 @@ func TestNobodySpeaksForAnother(t *testing.T) {
 		"status": {
 			wire.StatusSubject, encode(t, wire.Status{V: wire.Version, Host: "east-1"}), wire.AllStatuses(),
 		},
+		"clock": {wire.ClockSubject, encode(t, wire.Clock{V: wire.Version, Host: "east-1"}), wire.AllClocks()},
 		"result": {
 			wire.ResultSubject, encode(t, wire.Result{V: wire.Version, Host: "east-1", Outcome: wire.Done}), wire.AllResults(),
 		},

@@ -68,6 +68,8 @@ type Options struct {
 	Fencer  Fencer        // nil: this monitor cannot fence
 	// Trouble says why this monitor's log cannot be written, empty if it can; nil: it always can.
 	Trouble func() string
+	// Expires says until when this monitor's certificate is good; nil: it has none.
+	Expires func() time.Time
 	Logger  zerolog.Logger
 }
 
@@ -338,7 +340,10 @@ func (m *Monitor) Propose(ctx context.Context, e planner.Entry) (uint64, error) 
 // Picture shows this monitor's view as it is now.
 func (m *Monitor) Picture(ctx context.Context) (*planner.Picture, error) {
 	var picture *planner.Picture
-	_, err := m.ask(ctx, func(now planner.Now) { picture = m.view.Picture(m.log.State(), now) })
+	_, err := m.ask(ctx, func(now planner.Now) {
+		picture = m.view.Picture(m.log.State(), now)
+		m.view.ReadClocks(picture, time.Now(), now)
+	})
 	return picture, err
 }
 

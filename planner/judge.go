@@ -110,7 +110,9 @@ func (v *View) Picture(s *State, now Now) *Picture {
 			}
 			continue
 		}
-		p.Hosts[t.name] = v.picture(t, host, able, now)
+		pic := v.picture(t, host, able, now)
+		pic.Unfit = (&decision{s: s, v: v, now: now}).unfit(t.name)
+		p.Hosts[t.name] = pic
 	}
 	slices.Sort(p.Strangers)
 	for _, name := range v.monitors {
@@ -122,7 +124,9 @@ func (v *View) Picture(s *State, now Now) *Picture {
 			if able {
 				why = v.health.Disk
 			}
-			m = MonitorPicture{Name: name, Able: able, Why: why, Heard: v.Opinions(now).Heard}
+			m = MonitorPicture{Name: name, Able: able, Why: why, Heard: v.Opinions(now).Heard, Log: LogVersion}
+		} else if l, ok := v.levels[name]; ok {
+			m.Log = l.log
 		}
 		p.Monitors = append(p.Monitors, m)
 	}
@@ -163,6 +167,9 @@ func (v *View) picture(t *target, host Host, able bool, now Now) HostPicture {
 		if pic.Lease.Fenced > 0 {
 			pic.Lease.FencedAgo += now.Watch - r.at
 		}
+	}
+	if c, ok := v.clocks[t.name]; ok && c.inc == host.Inc {
+		pic.Clock = &c.ClockPicture
 	}
 	switch {
 	case host.Phase == Unseen:

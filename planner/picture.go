@@ -42,6 +42,15 @@ type HostPicture struct {
 	// this name that beats while the one that joined does; empty: none.
 	Lease wire.LeaseStatus `json:"lease"`
 	Twin  string           `json:"twin,omitempty"`
+	// Unfit is why nothing would be started on the host now; empty: it could take a workload.
+	Unfit string        `json:"unfit,omitempty"`
+	Clock *ClockPicture `json:"clock,omitempty"` // nil: its agent has not said it
+}
+
+// ClockPicture is what a host or a monitor says of its wall clock, and of its certificate.
+type ClockPicture struct {
+	Ahead   time.Duration `json:"ahead_ns"`         // of this monitor's wall clock; negative: behind
+	Expires time.Time     `json:"expires,omitzero"` // of its certificate; zero: it has none, or has not said it
 }
 
 // WorkloadPicture is what one host's agent says of one workload.
@@ -63,4 +72,7 @@ type MonitorPicture struct {
 	Why     string        `json:"why,omitempty"`
 	Version string        `json:"version,omitempty"`
 	Heard   int           `json:"heard"`
+	// Log is up to which version it understands the log, 0: it has not said so. Clock is of another monitor that is heard.
+	Log   int           `json:"log,omitempty"`
+	Clock *ClockPicture `json:"clock,omitempty"`
 }

@@ -49,8 +49,9 @@ func (e ClusterFormed) level() int {
 }
 
 type level struct {
-	log int
-	at  time.Duration // arrival, watch clock
+	log     int
+	expires time.Time     // of the monitor's certificate
+	at      time.Duration // arrival, watch clock
 }
 
 // ObserveLevel hears up to which version another monitor understands the log.
@@ -58,7 +59,7 @@ func (v *View) ObserveLevel(l wire.Level, now Now) {
 	if !slices.Contains(v.monitors, l.Monitor) {
 		return
 	}
-	v.levels[l.Monitor] = level{log: l.Log, at: now.Watch}
+	v.levels[l.Monitor] = level{log: l.Log, expires: l.Expires, at: now.Watch}
 }
 
 // Understood refuses an event that a monitor might not understand: the log was never of the version that it needs, and not

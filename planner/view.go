@@ -105,6 +105,7 @@ type View struct {
 	fenced  map[string]wire.Fenced       // by host: the newest answer to a fence attempt
 	running map[string]map[string]bool   // by workload: the hosts whose newest status says that it runs
 	double  map[string]time.Duration     // workloads that run on several hosts, since when
+	clocks  map[string]said              // by host
 	hosts   Table[Host]                  // that Learn has seen
 	memo    memo
 }
@@ -118,7 +119,7 @@ func NewView(self string, monitors []string) *View {
 		index: map[string]int32{}, peers: map[string]peer{}, levels: map[string]level{}, strange: map[string]newcomer{}, reports: map[string]report{},
 		joins: map[asker]asked{}, touched: map[string]bool{}, results: map[answerTo]wire.Result{},
 		expired: map[string]map[string]uint64{}, fenced: map[string]wire.Fenced{},
-		running: map[string]map[string]bool{}, double: map[string]time.Duration{},
+		running: map[string]map[string]bool{}, double: map[string]time.Duration{}, clocks: map[string]said{},
 	}
 }
 

@@ -2,7 +2,7 @@ package wire
 
 // AgentPublishes lists the subjects that a host's agent publishes on. It may publish on no other.
 func AgentPublishes(host string) []string {
-	return []string{BeatSubject(host), StatusSubject(host), JoinSubject(host), RenewSubject(host), ResultSubject(host)}
+	return []string{BeatSubject(host), StatusSubject(host), ClockSubject(host), JoinSubject(host), RenewSubject(host), ResultSubject(host)}
 }
 
 // AgentHears lists the subjects that a host's agent subscribes to. It may subscribe to no other.

@@ -14,8 +14,8 @@ func TestAgentSubjects(t *testing.T) {
 			t.Errorf("%s is not about the host", subject)
 		}
 	}
-	if len(publishes) != 5 || len(hears) != 4 {
-		t.Errorf("an agent publishes %d subjects and hears %d, want 5 and 4", len(publishes), len(hears))
+	if len(publishes) != 6 || len(hears) != 4 {
+		t.Errorf("an agent publishes %d subjects and hears %d, want 6 and 4", len(publishes), len(hears))
 	}
 	for _, subject := range publishes {
 		if slices.Contains(hears, subject) {

@@ -22,7 +22,7 @@ var (
 
 // Message is any of the JSON messages.
 type Message interface {
-	Join | Offer | Assignment | Status | Command | Result | View | Level | Hello | Renew | Ack | Report | ReadIndex | Fenced
+	Join | Offer | Assignment | Status | Clock | Command | Result | View | Level | Hello | Renew | Ack | Report | ReadIndex | Fenced
 }
 
 // Fields is what Marshal and Unmarshal need of a message.
@@ -81,6 +81,7 @@ func Unmarshal[M Message, P Fields[M]](b []byte) (M, error) {
 func (m *Join) version() *int       { return &m.V }
 func (m *Assignment) version() *int { return &m.V }
 func (m *Status) version() *int     { return &m.V }
+func (m *Clock) version() *int      { return &m.V }
 func (m *Command) version() *int    { return &m.V }
 func (m *Result) version() *int     { return &m.V }
 func (m *View) version() *int       { return &m.V }
@@ -94,6 +95,7 @@ func (m *ReadIndex) version() *int  { return &m.V }
 func (m *Fenced) version() *int     { return &m.V }
 
 func (m *Join) check() error      { return nil }
+func (m *Clock) check() error     { return nil }
 func (m *Command) check() error   { return nil }
 func (m *Hello) check() error     { return nil }
 func (m *Renew) check() error     { return nil }

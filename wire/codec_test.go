@@ -91,6 +91,12 @@ func goldens() map[string]golden {
 			Opinions: []Opinion{{Host: "east-2", Inc: 7, Verdict: Lost, Age: 3100 * time.Millisecond, Seq: 812}},
 		}),
 		"level.json": goldenOf(Level{Monitor: "m1", Log: 2}),
+		"level-expires.json": goldenOf(Level{
+			Monitor: "m1", Log: 2, Expires: time.Date(2026, 5, 30, 12, 0, 0, 0, time.UTC),
+		}),
+		"clock.json": goldenOf(Clock{
+			Host: "east-2", Inc: 7, Wall: time.Date(2026, 3, 1, 12, 30, 0, 250e6, time.UTC), Expires: time.Date(2026, 5, 30, 12, 0, 0, 0, time.UTC),
+		}),
 		"hello.json": goldenOf(Hello{
 			Monitor: "m1", ID: "m1-4f1d2c3b5a697887", Raft: "127.0.0.1:7001", Cluster: "0f1e2d3c4b5a69788796a5b4c3d2e1f0",
 			Members: []string{"m1-4f1d2c3b5a697887", "m2-0011223344556677"},

@@ -12,7 +12,7 @@ import (
 
 // decoders decode and encode each kind of message, in the order of their golden files.
 var decoders = []func([]byte) (any, []byte, error){
-	again[Ack], again[Assignment], again[Command], again[Fenced], again[Hello], again[Join], again[Level], again[Offer],
+	again[Ack], again[Assignment], again[Clock], again[Command], again[Fenced], again[Hello], again[Join], again[Level], again[Level], again[Offer],
 	again[ReadIndex], again[Renew], again[Report], again[Result], again[Status], again[View],
 }
 

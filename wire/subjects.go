@@ -9,6 +9,7 @@ const prefix = "holter.v1."
 const (
 	aboutBeat    = "beat"
 	aboutStatus  = "status"
+	aboutClock   = "clock"
 	aboutJoin    = "join"
 	aboutAssign  = "assign"
 	aboutCommand = "command"
@@ -33,6 +34,9 @@ func BeatSubject(host string) string { return subject(aboutBeat, host) }
 
 // StatusSubject carries a host's Status. Agent → monitors.
 func StatusSubject(host string) string { return subject(aboutStatus, host) }
+
+// ClockSubject carries a host's Clock. Agent → monitors.
+func ClockSubject(host string) string { return subject(aboutClock, host) }
 
 // JoinSubject carries a host's Join. Agent → monitors.
 func JoinSubject(host string) string { return subject(aboutJoin, host) }
@@ -97,6 +101,9 @@ func AllBeats() string { return subject(aboutBeat, anyName) }
 
 // AllStatuses subscribes to the Status of every host.
 func AllStatuses() string { return subject(aboutStatus, anyName) }
+
+// AllClocks subscribes to the Clock of every host.
+func AllClocks() string { return subject(aboutClock, anyName) }
 
 // AllJoins subscribes to the Join of every host.
 func AllJoins() string { return subject(aboutJoin, anyName) }

@@ -6,6 +6,7 @@ func TestSubjects(t *testing.T) {
 	for _, test := range []struct{ got, want, host string }{
 		{BeatSubject("east-2"), "holter.v1.beat.east-2", "east-2"},
 		{StatusSubject("east-2"), "holter.v1.status.east-2", "east-2"},
+		{ClockSubject("east-2"), "holter.v1.clock.east-2", "east-2"},
 		{JoinSubject("east-2"), "holter.v1.join.east-2", "east-2"},
 		{AssignSubject("east-2"), "holter.v1.assign.east-2", "east-2"},
 		{CommandSubject("east-2"), "holter.v1.command.east-2", "east-2"},
@@ -15,6 +16,7 @@ func TestSubjects(t *testing.T) {
 		{HelloSubject("m1"), "holter.v1.hello.m1", "m1"},
 		{AllBeats(), "holter.v1.beat.*", "*"},
 		{AllStatuses(), "holter.v1.status.*", "*"},
+		{AllClocks(), "holter.v1.clock.*", "*"},
 		{AllJoins(), "holter.v1.join.*", "*"},
 		{AllResults(), "holter.v1.result.*", "*"},
 		{AllViews(), "holter.v1.view.*", "*"},

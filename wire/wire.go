@@ -138,6 +138,17 @@ type WorkloadStatus struct {
 	Detail    string            `json:"detail,omitempty"`
 }
 
+// Clock says what an agent's wall clock shows, and until when its certificate is good: nothing is decided by either, people are
+// told. It is sent every ten seconds, beside Status and not in it: older monitors refuse a Status with another field.
+// Agent → monitors, on ClockSubject.
+type Clock struct {
+	V       int       `json:"v"`
+	Host    string    `json:"host"`
+	Inc     uint64    `json:"inc"`
+	Wall    time.Time `json:"wall"`
+	Expires time.Time `json:"expires,omitzero"` // zero: it has no certificate
+}
+
 // Command tells an agent to do one thing once. Monitors → agent, on CommandSubject; repeated each second until answered.
 type Command struct {
 	V      int            `json:"v"`
@@ -229,6 +240,8 @@ type Level struct {
 	V       int    `json:"v"`
 	Monitor string `json:"monitor"`
 	Log     int    `json:"log"`
+	// Expires is until when its certificate is good; zero: it has none, or does not say it.
+	Expires time.Time `json:"expires,omitzero"`
 }
 
 // Renew asks every monitor to renew the host's lease. Agent → monitors, on RenewSubject.

@@ -89,8 +89,8 @@ func TestACL(t *testing.T) {
 	}
 	// The keys of one agent with the name of another: all that is its own is wrong.
 	wrong := bad(Probe(t.Context(), Options{Name: "east-2", URLs: []string{s.ClientURL()}, NKey: key1}, "east-2"))
-	if len(wrong) != 9 {
-		t.Errorf("another's keys: got %q, want the 9 subjects of the agent to be refused", wrong)
+	if len(wrong) != 10 {
+		t.Errorf("another's keys: got %q, want the 10 subjects of the agent to be refused", wrong)
 	}
 	monitor := dial(t, Options{Name: "m1", URLs: []string{s.ClientURL()}, NKey: monitors})
 	agent := dialPair(t, Options{Name: "east-1", URLs: []string{s.ClientURL()}, NKey: key1})

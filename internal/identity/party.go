@@ -112,6 +112,9 @@ func (p *Party) Root() *x509.Certificate { return p.root }
 // Cert is its certificate of now.
 func (p *Party) Cert() *x509.Certificate { return p.cert.Load().Leaf }
 
+// Expires is when its certificate of now ends.
+func (p *Party) Expires() time.Time { return p.Cert().NotAfter }
+
 // Due says whether it is time to renew the certificate: a third of its life is left, or less.
 func (p *Party) Due(now time.Time) bool {
 	cert := p.Cert()

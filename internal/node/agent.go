@@ -145,13 +145,17 @@ func StartAgent(c AgentConfig, version string, log zerolog.Logger) (*AgentNode, 
 	if err != nil {
 		return nil, err
 	}
-	made, err := agent.New(agent.Options{
+	own := agent.Options{
 		Host: c.Name, Boot: boot, Dir: c.DataDir, RunDir: c.RunDir, Bus: pair, Kill: machine, Boottime: Boottime, Log: log, Version: version,
 		Drivers: map[string]actions.Driver{
 			command.Kind: commands,
 			systemd.Kind: systemd.New(systemd.Options{Address: c.Systemd.Bus, EnvDir: envDir}),
 		},
-	})
+	}
+	if party != nil {
+		own.Expires = party.Expires
+	}
+	made, err := agent.New(own)
 	if err != nil {
 		pair.Close()
 		return nil, err

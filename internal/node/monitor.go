@@ -52,9 +52,13 @@ func StartMonitor(c MonitorConfig, version string, log zerolog.Logger) (*Monitor
 		n.close()
 		return nil, err
 	}
-	n.monitor = monitor.New(n.store, n.conn, Boottime, monitor.Options{
+	options := monitor.Options{
 		Name: c.Name, ID: n.store.ID(), Taken: n.store.Taken(), Monitors: names(c.Monitors), Version: version, Fencer: fencer{fence.New(fence.Options{})}, Trouble: n.store.Trouble, Logger: n.log,
-	})
+	}
+	if n.secured != nil {
+		options.Expires = n.secured.party.Expires
+	}
+	n.monitor = monitor.New(n.store, n.conn, Boottime, options)
 	return n, nil
 }
 

@@ -21,6 +21,7 @@ const (
 	ExitRefused   Exit = 13
 	ExitNoSuch    Exit = 14
 	ExitTampered  Exit = 15
+	ExitUnwell    Exit = 16
 	ExitInterrupt Exit = 130
 )
 
@@ -49,6 +50,7 @@ func Exits() []ExitMeaning {
 		{ExitRefused, "refused by a guard or a check; nothing was changed"},
 		{ExitNoSuch, "no such host, workload, plan, run or step"},
 		{ExitTampered, "an audit file is not what was written, or does not say what the others say"},
+		{ExitUnwell, "doctor found something wrong, or could not check something"},
 		{ExitInterrupt, "ended by Ctrl-C; a run that was followed goes on"},
 	}
 }

@@ -16,6 +16,7 @@ func needs(look Look, st Status) []Need {
 	list = append(list, needsOfWorkloads(look)...)
 	list = append(list, needsOfRuns(st.Runs)...)
 	list = append(list, needsOfMonitors(look, st)...)
+	list = append(list, needsOfCertificates(look)...)
 	rank := map[Level]int{LevelCritical: 0, LevelPaused: 1, LevelWarning: 2}
 	slices.SortStableFunc(list, func(a, b Need) int { return rank[a.Level] - rank[b.Level] })
 	return list

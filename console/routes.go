@@ -17,6 +17,8 @@ type route struct {
 func (s *Server) routes() []route {
 	return append(s.accessRoutes(), []route{
 		{"GET /v1/status", planner.Viewer, s.present(s.getStatus)},
+		{"GET /v1/doctor", planner.Viewer, s.present(s.getDoctor)},
+		{"GET /v1/self", planner.Viewer, s.getSelf},
 		{"GET /v1/hosts", planner.Viewer, s.present(s.getHosts)},
 		{"GET /v1/hosts/{name}", planner.Viewer, s.present(s.getHost)},
 		{"GET /v1/workloads", planner.Viewer, s.present(s.getWorkloads)},

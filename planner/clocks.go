@@ -44,11 +44,15 @@ func (v *View) ObserveClock(c wire.Clock, wall time.Time) {
 	v.clocks[c.Host] = said{c.Inc, ClockPicture{Ahead: c.Wall.Sub(wall), Expires: c.Expires}}
 }
 
-// ReadClocks puts into a picture how far the wall clocks of the other monitors are ahead of wall, which is this monitor's.
+// ReadClocks puts into a picture how far the wall clocks of the monitors that are heard are ahead of wall, which is this
+// monitor's.
 func (v *View) ReadClocks(p *Picture, wall time.Time, now Now) {
 	for i := range p.Monitors {
 		m := &p.Monitors[i]
-		if m.Name != v.self && v.fresh(m.Name, now) {
+		switch {
+		case m.Name == v.self:
+			m.Clock = &ClockPicture{Expires: v.levels[m.Name].expires}
+		case v.fresh(m.Name, now):
 			m.Clock = &ClockPicture{Ahead: v.clockOffset(m.Name, wall, now), Expires: v.levels[m.Name].expires}
 		}
 	}

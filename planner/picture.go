@@ -72,7 +72,7 @@ type MonitorPicture struct {
 	Why     string        `json:"why,omitempty"`
 	Version string        `json:"version,omitempty"`
 	Heard   int           `json:"heard"`
-	// Log is up to which version it understands the log, 0: it has not said so. Clock is of another monitor that is heard.
+	// Log is up to which version it understands the log, 0: it has not said so. Clock is nil of one that is not heard.
 	Log   int           `json:"log,omitempty"`
 	Clock *ClockPicture `json:"clock,omitempty"`
 }

@@ -42,6 +42,13 @@ func (s *Store) Trouble() string {
 	return ""
 }
 
+// Room says how much of the disk of the data directory is free and how much there is, in bytes, and below which this monitor
+// does not lead. The error is errors.ErrUnsupported where this program cannot tell.
+func (s *Store) Room() (free, total, least uint64, err error) {
+	free, total, err = diskSpace(s.dir.path)
+	return free, total, leastFree(s.opts, total), err
+}
+
 func memberOf(server raft.Server) Member {
 	return Member{
 		ID: string(server.ID), Name: nameOf(string(server.ID)), Address: strings.TrimPrefix(string(server.Address), string(server.ID)+"@"),

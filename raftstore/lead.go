@@ -181,10 +181,7 @@ func (l *leadership) space() error {
 	if err != nil {
 		return fmt.Errorf("look for disk space: %w", err)
 	}
-	least := uint64(l.opts.MinFree)
-	if least == 0 {
-		least = min(maxMinFree, total/20)
-	}
+	least := leastFree(l.opts, total)
 	if free >= least {
 		return nil
 	}
@@ -194,6 +191,17 @@ func (l *leadership) space() error {
 		hint = fmt.Sprintf("free some; deleting %s gives %d MB", ballast, l.opts.Ballast/mb)
 	}
 	return fmt.Errorf("%d MB are free on the disk of %s and a leader needs %d MB: %s", free/mb, l.dir.path, least/mb, hint)
+}
+
+// leastFree is how much of a disk must be free for a leader's log.
+func leastFree(o Options, total uint64) uint64 {
+	switch {
+	case o.MinFree < 0:
+		return 0
+	case o.MinFree > 0:
+		return uint64(o.MinFree)
+	}
+	return min(maxMinFree, total/20)
 }
 
 // resign stops acting as leader and hands leadership over, if anybody takes it.

@@ -26,12 +26,17 @@ const (
 	envToken    = "HOLTER_TOKEN"
 )
 
+// identityDir is the directory of whoever asks, empty for none.
+func (a *app) identityDir() string {
+	if a.flags.identity != "" {
+		return a.flags.identity
+	}
+	return a.env(envIdentity)
+}
+
 // settleIdentity reads who asks: a certificate and whom to trust from a directory, or a token beside it.
 func (a *app) settleIdentity() error {
-	dir := a.flags.identity
-	if dir == "" {
-		dir = a.env(envIdentity)
-	}
+	dir := a.identityDir()
 	a.options = console.ClientOptions{User: a.user, Stale: a.flags.stale, Token: a.env(envToken), Socket: a.flags.socket}
 	if dir == "" {
 		return nil

@@ -117,7 +117,7 @@ func codeName(code console.Exit) string {
 	case console.ExitInterrupt:
 		return "interrupted"
 	case console.ExitOK, console.ExitFailed, console.ExitDiffers, console.ExitConflict, console.ExitForbidden, console.ExitGate,
-		console.ExitRunFailed, console.ExitAborted, console.ExitSkipped, console.ExitRefused:
+		console.ExitRunFailed, console.ExitAborted, console.ExitSkipped, console.ExitRefused, console.ExitUnwell:
 	}
 	return "failed"
 }

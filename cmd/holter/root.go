@@ -50,7 +50,7 @@ func newRootCommand(a *app) *cobra.Command {
 		&cobra.Group{ID: groupAct, Title: "Act"}, &cobra.Group{ID: groupService, Title: "Service"},
 	)
 	add(root, groupLook, newStatusCommand(a), newHostsCommand(a), newWorkloadsCommand(a), newRunsCommand(a), newEventsCommand(a),
-		newAuditCommand(a), newWhoamiCommand(a))
+		newAuditCommand(a), newDoctorCommand(a), newWhoamiCommand(a))
 	add(root, groupPlans, newApplyCommand(a), newPlanCommand(a))
 	add(root, groupAct, newStartCommand(a), newStopCommand(a), newRunCommand(a), newFenceCommand(a), newHostCommand(a),
 		newSilenceCommand(a))

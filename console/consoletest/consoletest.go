@@ -19,7 +19,10 @@ import (
 	"github.com/holter-ha/holter/wire"
 )
 
-var _ console.Monitor = (*Monitor)(nil)
+var (
+	_ console.Monitor  = (*Monitor)(nil)
+	_ console.Examiner = (*Monitor)(nil)
+)
 
 // Monitor is one monitor that leads by itself, until Change says otherwise.
 type Monitor struct {
@@ -57,6 +60,19 @@ func (m *Monitor) Look() console.Look {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.look
+}
+
+// Examine implements console.Examiner: a machine with room, and certificates of three months.
+func (m *Monitor) Examine() console.Self {
+	look := m.Look()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return console.Self{
+		Monitor: look.Self, Version: look.Version, Wall: console.Time{Time: m.at},
+		Certificates: []console.CertificateItem{{Holder: "monitor", Expires: console.Time{Time: m.at.Add(90 * 24 * time.Hour)}}},
+		Disk:         console.DiskItem{Dir: "/var/lib/holter/monitor", Free: 80 << 30, Total: 100 << 30, Least: 512 << 20},
+		NATS:         console.NATSItem{Connected: true, Addresses: []string{}},
+	}
 }
 
 // Propose implements console.Monitor.

@@ -84,6 +84,33 @@ func Silent() *Monitor {
 	return m
 }
 
+// Sound is a cluster of three monitors in which nothing is wrong: all hosts fence themselves, and all clocks and certificates
+// are good. db runs on ams-1 and api on ams-2, and the plan is armed.
+func Sound() *Monitor {
+	m := installed(func(set *plans.Set) {
+		for name, host := range set.Inventory.Hosts {
+			host.Lease.Self, host.Lease.Kill = lease.Guard, lease.GuardKill
+			set.Inventory.Hosts[name] = host
+		}
+	})
+	m.open()
+	m.Change(nil, func(look *console.Look) {
+		clock := &planner.ClockPicture{Ahead: 3 * time.Millisecond, Expires: m.at.Add(80 * 24 * time.Hour)}
+		look.Members, look.Picture.Monitors = nil, nil
+		for _, name := range []string{"mon-1", "mon-2", "mon-3"} {
+			look.Members = append(look.Members, console.Member{Name: name, Suffrage: "voter"})
+			look.Picture.Monitors = append(look.Picture.Monitors, planner.MonitorPicture{
+				Name: name, Able: true, Version: look.Version, Log: planner.LogVersion, Clock: clock,
+			})
+		}
+		for name, heard := range look.Picture.Hosts {
+			heard.Clock = clock
+			look.Picture.Hosts[name] = heard
+		}
+	})
+	return m
+}
+
 // Troubled is a guarded cluster with one of everything that a person must see to before the bad day.
 func Troubled() *Monitor {
 	m := Guarded()

@@ -42,6 +42,7 @@ type Log struct {
 	queue  []line // waits for the disk
 	bytes  int    // of the queue
 	behind bool   // something did not fit in the queue
+	broken string // why the disk refuses now; empty: it does not
 
 	wake    chan struct{}
 	flushes chan chan error
@@ -254,6 +255,7 @@ func (l *Log) run() {
 			err = l.writer.sync(answer != nil)
 		}
 		l.tell(err, refused)
+		l.note(err)
 		refused = err != nil
 		if answer != nil {
 			answer <- err
@@ -265,6 +267,23 @@ func (l *Log) run() {
 			timer.Reset(syncEvery)
 		}
 	}
+}
+
+// note keeps why the disk refuses.
+func (l *Log) note(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = ""
+	if err != nil {
+		l.broken = err.Error()
+	}
+}
+
+// Trouble says why the files cannot be written now; empty: they can, as far as was tried.
+func (l *Log) Trouble() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.broken
 }
 
 // drain writes all that waits.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/raft"
+	"github.com/rs/zerolog"
 
 	"github.com/holter-ha/holter/console"
 	"github.com/holter-ha/holter/internal/bus"
@@ -89,7 +90,7 @@ func (n *MonitorNode) renewOwn(ctx context.Context) error {
 		if err == nil {
 			err = party.Replace(cert)
 		}
-		n.log.Info().Err(err).Time("expires", party.Cert().NotAfter).Msg("own certificate was renewed")
+		logRenewal(n.log, party, err)
 	})
 }
 
@@ -222,9 +223,17 @@ func (n *AgentNode) renew(ctx context.Context) error {
 		if !n.party.Due(time.Now()) {
 			return
 		}
-		err := renewOnce(ctx, client, n.party)
-		n.log.Info().Err(err).Time("expires", n.party.Cert().NotAfter).Msg("own certificate was renewed")
+		logRenewal(n.log, n.party, renewOnce(ctx, client, n.party))
 	})
+}
+
+// logRenewal says what came of a renewal. One that failed is tried again in an hour.
+func logRenewal(log zerolog.Logger, party *identity.Party, err error) {
+	if err != nil {
+		log.Warn().Err(err).Time("expires", party.Expires()).Msg("own certificate was not renewed")
+		return
+	}
+	log.Info().Time("expires", party.Expires()).Msg("own certificate was renewed")
 }
 
 func renewOnce(ctx context.Context, client *console.Client, party *identity.Party) error {

@@ -3,6 +3,7 @@ package console
 import (
 	"context"
 	"net/http"
+	"strings"
 )
 
 // Grade says what a check came to.
@@ -97,12 +98,15 @@ func (f *findings) add(grade Grade, about, text, do string) {
 	f.list = append(f.list, Finding{f.check, grade, about, text, do})
 }
 
-// needs takes over what needs a person anyway.
-func (f *findings) needs(list []Need) {
+// needs takes over what needs a person anyway. do says what to do where a need does not, %s is what it is about.
+func (f *findings) needs(list []Need, do string) {
 	for _, need := range list {
 		grade := GradeWarning
 		if need.Level == LevelCritical {
 			grade = GradeCritical
+		}
+		if need.Command == "" {
+			need.Command = strings.ReplaceAll(do, "%s", need.About)
 		}
 		f.add(grade, need.About, need.Text, need.Command)
 	}

@@ -26,7 +26,7 @@ const setClock = "on %s: timedatectl   (chronyd or systemd-timesyncd must run an
 // checkMonitors looks at who the monitors are, and how many of them may be lost.
 func checkMonitors(look Look, st Status) []Finding {
 	f := &findings{check: CheckMonitors}
-	f.needs(needsOfMonitors(look, st))
+	f.needs(needsOfMonitors(look, st), "if it stays so, on %s: systemctl status holter-monitor")
 	voters, answer := 0, 0
 	for _, m := range st.Monitors {
 		if m.Suffrage == "voter" {
@@ -101,11 +101,11 @@ func (f *findings) placement(look Look) {
 // checkCluster takes over what status says needs a person, but for what other checks tell.
 func checkCluster(look Look, st Status) []Finding {
 	f := &findings{check: CheckCluster}
-	f.needs(needsOfRecovery(look))
-	f.needs(needsOfHosts(look))
-	f.needs(needsOfPlans(look))
-	f.needs(needsOfWorkloads(look))
-	f.needs(needsOfRuns(st.Runs))
+	f.needs(needsOfRecovery(look), "")
+	f.needs(needsOfHosts(look), "turn it on again, or on %s: systemctl status holter-agent")
+	f.needs(needsOfPlans(look), "")
+	f.needs(needsOfWorkloads(look), "")
+	f.needs(needsOfRuns(st.Runs), "")
 	hosts, alive := 0, 0
 	var unseen []string
 	for _, host := range hostItems(look) {
@@ -115,8 +115,10 @@ func checkCluster(look Look, st Status) []Finding {
 			alive++
 		case HostUnseen:
 			unseen = append(unseen, host.Name)
-		case HostSuspect, HostUnknown:
-			f.add(GradeWarning, host.Name, fmt.Sprintf("%s is %s: no sign of life for %s", host.Name, host.Word, Duration(time.Duration(host.AgeMs)*time.Millisecond)), "holter hosts "+host.Name)
+		case HostUnknown:
+			f.add(GradeWarning, host.Name, fmt.Sprintf("%s cannot tell now whether %s lives", look.Self, host.Name), "holter hosts "+host.Name)
+		case HostSuspect:
+			f.add(GradeWarning, host.Name, fmt.Sprintf("%s is suspect: no sign of life for %s", host.Name, Duration(time.Duration(host.AgeMs)*time.Millisecond)), "holter hosts "+host.Name)
 		case HostLost, HostFencing, HostFenced, HostExpired, HostConfirmed, HostReturning, HostSilent: // needsOfHosts tells, or it is wanted
 		}
 	}
@@ -153,7 +155,7 @@ func checkClocks(look Look) []Finding {
 	if len(clocks) < 2 {
 		return f.orOK("nobody else's clock is known")
 	}
-	return f.orOK(fmt.Sprintf("%d wall clocks of monitors and hosts are within %s", len(clocks), most.Round(time.Millisecond)))
+	return f.orOK(fmt.Sprintf("%d wall clocks of monitors and hosts are within %s", len(clocks), max(most.Round(time.Millisecond), time.Millisecond)))
 }
 
 // wallClock is how far a wall clock is ahead of that of the monitor that looks, and by how much it may be off before something
@@ -196,7 +198,7 @@ func apart(ahead time.Duration) string {
 // checkCertificates looks until when everybody's certificate and every token is good.
 func checkCertificates(look Look) []Finding {
 	f := &findings{check: CheckCertificates}
-	f.needs(needsOfCertificates(look))
+	f.needs(needsOfCertificates(look), "")
 	for name, user := range look.State.Users.All() {
 		for id, token := range user.Tokens {
 			if left := token.Expires.Sub(look.Now); left > 0 && left < expiresSoon/2 {

@@ -86,7 +86,7 @@ func (f *doctorFacts) reach() []console.Finding {
 		list = append(list, console.Finding{
 			Check: console.CheckPorts, Grade: console.GradeWarning, About: cmp.Or(m.name, m.address),
 			Text: fmt.Sprintf("the API %s does not answer from here: %s", of, m.reason()),
-			Do:   "there: systemctl status holter-monitor   and see that its port is open",
+			Do:   "there: systemctl status holter-monitor   and see that its port is open; or name others: --server, --identity",
 		})
 	}
 	if answered == len(f.monitors) && answered > 0 {

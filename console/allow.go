@@ -21,11 +21,12 @@ func (s *Server) admit(role planner.Role, next http.HandlerFunc) http.HandlerFun
 	return func(w http.ResponseWriter, r *http.Request) {
 		look := s.monitor.Look()
 		c, reason := s.identify(look, r)
-		if c.by == "" && role != anybody && look.State.Cluster == "" {
-			s.fail(w, look, noQuorum(look, look.Self+" has not heard yet who may do what")) // nobody's guess, so it is not counted
+		r = r.WithContext(context.WithValue(r.Context(), callerKey, c))
+		if c.by == "" && role != anybody && look.State.Cluster == "" && r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+			// The certificate is of this cluster; who holds it is in the log, of which there is nothing here yet. That is no break-in.
+			s.fail(w, look, noQuorum(look, look.Self+" has nothing of the cluster's log yet, and knows nobody"))
 			return
 		}
-		r = r.WithContext(context.WithValue(r.Context(), callerKey, c))
 		if c.by == "" && !s.limits.mayFail(r.RemoteAddr) {
 			s.fail(w, look, tooFast("too many refused requests from this address"))
 			return

@@ -43,12 +43,6 @@ func (m *stand) now() *planner.State {
 	return m.state
 }
 
-func (m *stand) become(state *planner.State) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.state = state
-}
-
 func (m *stand) Propose(_ context.Context, e planner.Entry) (uint64, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -206,22 +200,6 @@ func TestEveryRouteIsClosed(t *testing.T) {
 	}
 }
 
-// TestBeforeTheClusterIsFormed: the admin asks again and again while the monitors start. That is nobody's guess.
-func TestBeforeTheClusterIsFormed(t *testing.T) {
-	m := newStand(t)
-	formed, admin := m.now(), m.party(identity.User, "admin").Client()
-	m.become(planner.NewState())
-	for range 2 * failBurst {
-		if got := m.ask(admin, http.MethodGet, "/v1/status", nil); got != http.StatusServiceUnavailable {
-			t.Fatalf("before the cluster is formed: %d, want 503", got)
-		}
-	}
-	m.become(formed)
-	if got := m.ask(m.anonymous(), http.MethodGet, "/v1/status", nil); got != http.StatusUnauthorized {
-		t.Errorf("as nobody afterwards: %d, want 401", got)
-	}
-}
-
 // TestForwardedNameIsBelievedOnlyFromMonitors: a viewer claims to be an admin, in the words of a monitor.
 func TestForwardedNameIsBelievedOnlyFromMonitors(t *testing.T) {
 	m := newStand(t)
@@ -303,5 +281,30 @@ func TestEnrolOnce(t *testing.T) {
 	}
 	if _, err := nobody.Enroll(t.Context(), req); err == nil {
 		t.Error("a replayed token enrols")
+	}
+}
+
+// TestNobodyKnownYet: before a monitor has anything of the log it knows nobody. Whoever shows a certificate of the cluster is told
+// so, and is not held for somebody who guesses; whoever shows none is.
+func TestNobodyKnownYet(t *testing.T) {
+	m := newStand(t)
+	formed := m.state
+	m.state = planner.NewState()
+	admin := m.party(identity.User, "admin").Client()
+	for range 50 {
+		if status := m.ask(admin, http.MethodGet, "/v1/status", nil); status != http.StatusServiceUnavailable {
+			t.Fatalf("a certificate of the cluster: status %d, want 503", status)
+		}
+	}
+	m.state = formed
+	if status := m.ask(admin, http.MethodGet, "/v1/status", nil); status != http.StatusOK {
+		t.Errorf("afterwards: status %d, want 200", status)
+	}
+	if status := m.ask(m.party(identity.User, "stranger").Client(), http.MethodGet, "/v1/status", nil); status != http.StatusUnauthorized {
+		t.Errorf("afterwards, a user that there is not: status %d, want 401", status)
+	}
+	m.state = planner.NewState()
+	if status := m.ask(m.anonymous(), http.MethodGet, "/v1/status", nil); status != http.StatusUnauthorized {
+		t.Errorf("no certificate: status %d, want 401", status)
 	}
 }

@@ -19,7 +19,7 @@ import (
 func (s *Server) getAgents(look Look, _ *http.Request) (any, error) {
 	var items []AgentItem
 	for host, enrolment := range look.State.Enrolments.All() {
-		item := AgentItem{Host: host, Enrolled: Time{enrolment.At}}
+		item := AgentItem{Host: host, Enrolled: Time{enrolment.At}, NKey: enrolment.NKey}
 		if enrolment.Invite != nil {
 			item.Invited, item.Expires = true, Time{enrolment.Invite.Expires}
 		}

@@ -41,6 +41,7 @@ type NATSItem struct {
 	Connected bool     `json:"connected"`
 	Foreign   bool     `json:"foreign"` // not embedded: somebody's own, which must be told who may do what
 	Addresses []string `json:"addresses"`
+	NKey      string   `json:"nkey,omitempty"` // public: by which a foreign one knows the monitor
 }
 
 // getSelf answers of this monitor alone, whoever leads.

@@ -101,7 +101,8 @@ type AgentItem struct {
 	Host     string `json:"host"`
 	Enrolled Time   `json:"enrolled"`
 	Invited  bool   `json:"invited"`
-	Expires  Time   `json:"expires"` // of the invitation
+	Expires  Time   `json:"expires"`        // of the invitation
+	NKey     string `json:"nkey,omitempty"` // public: by which NATS knows it
 }
 
 func (s *Server) getUsers(look Look, r *http.Request) (any, error) {

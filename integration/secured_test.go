@@ -39,6 +39,15 @@ func (p *processes) edit(from, to string, replacements ...string) {
 // is the first admin.
 func (p *processes) secure() {
 	p.t.Helper()
+	p.found()
+	for _, name := range monitorNames {
+		p.start(name)
+	}
+}
+
+// found makes a cluster with holter init, and edits the monitors' files: the pairs are what is replaced by what.
+func (p *processes) found(edits ...string) {
+	p.t.Helper()
 	prod := filepath.Join(p.dir, "prod")
 	args := []string{"init", prod, "--cluster", "secured"}
 	for i, name := range monitorNames {
@@ -47,9 +56,8 @@ func (p *processes) secure() {
 	p.must(0, args...)
 	for _, name := range monitorNames {
 		dir := filepath.Join(prod, name)
-		p.edit(filepath.Join(dir, "monitor.yaml"), p.path(name), "/var/lib/holter/monitor", filepath.Join(p.dir, name),
-			"dir: tls", "dir: "+filepath.Join(dir, "tls"), "min_free: 512MiB", "min_free: off", "ballast: 64MiB", `ballast: "off"`)
-		p.start(name)
+		p.edit(filepath.Join(dir, "monitor.yaml"), p.path(name), append(edits, "/var/lib/holter/monitor", filepath.Join(p.dir, name),
+			"dir: tls", "dir: "+filepath.Join(dir, "tls"), "min_free: 512MiB", "min_free: off", "ballast: 64MiB", `ballast: "off"`)...)
 	}
 	p.become(filepath.Join(prod, "admin"))
 }

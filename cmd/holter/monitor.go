@@ -39,7 +39,7 @@ holter monitor add, holter monitor replace. A directory that has been in a clust
 	cmd.Flags().BoolVar(&join, "join", false, "let an empty data directory wait to be taken into a cluster that exists")
 	cmd.AddCommand(newMonitorListCommand(a), newMonitorTransferCommand(a),
 		newMonitorChangeCommand(a, console.VerbAdd), newMonitorChangeCommand(a, console.VerbReplace), newMonitorChangeCommand(a, console.VerbRemove),
-		newMonitorInspectCommand(a), newMonitorRecoverCommand(a))
+		newMonitorInspectCommand(a), newMonitorACLCommand(a), newMonitorRecoverCommand(a))
 	return withConfig(cmd, &config)
 }
 

@@ -80,7 +80,7 @@ func foreignServer(t *testing.T, config string) *server.Server {
 // TestACL gives what ACL writes to a nats-server, and finds by trying that it means what it should.
 func TestACL(t *testing.T) {
 	key1, key2, monitors := must(nkeys.CreateUser()), must(nkeys.CreateUser()), must(nkeys.CreateUser())
-	text := ACL(must(monitors.PublicKey()), map[string]string{"east-1": must(key1.PublicKey()), "east-2": must(key2.PublicKey())})
+	text := ACL(map[string]string{"m1": must(monitors.PublicKey())}, map[string]string{"east-1": must(key1.PublicKey()), "east-2": must(key2.PublicKey())})
 	s := foreignServer(t, text)
 	for host, key := range map[string]nkeys.KeyPair{"east-1": key1, "east-2": key2} {
 		if wrong := bad(Probe(t.Context(), Options{Name: host, URLs: []string{s.ClientURL()}, NKey: key}, host)); len(wrong) > 0 {
@@ -110,8 +110,8 @@ func TestProbeWithPassword(t *testing.T) {
 
 // TestACLHasGaps holds that a configuration with keys to be filled in is refused, rather than open.
 func TestACLHasGaps(t *testing.T) {
-	text := ACL("", map[string]string{"east-1": ""})
-	for _, want := range []string{`"NKEY_OF_MONITORS"`, `"NKEY_OF_east-1"`, "# the agent of east-1"} {
+	text := ACL(map[string]string{"m1": ""}, map[string]string{"east-1": ""})
+	for _, want := range []string{`"NKEY_OF_MONITOR_m1"`, `"NKEY_OF_east-1"`, "# the agent of east-1"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%s is missing in\n%s", want, text)
 		}

@@ -14,7 +14,7 @@ func (n *MonitorNode) Examine() console.Self {
 		Monitor: n.config.Name, Version: n.version, Wall: console.Time{Time: time.Now()}, Audit: n.audit.Trouble(),
 		Certificates: []console.CertificateItem{},
 		Disk:         console.DiskItem{Dir: n.config.DataDir, Trouble: n.store.Trouble()},
-		NATS:         console.NATSItem{Connected: n.conn.Connected(), Foreign: n.server == nil, Addresses: []string{}},
+		NATS:         console.NATSItem{Connected: n.conn.Connected(), Foreign: n.server == nil, NKey: n.nkey, Addresses: []string{}},
 	}
 	if free, total, least, err := n.store.Room(); err == nil {
 		self.Disk.Free, self.Disk.Total, self.Disk.Least = free, total, least

@@ -42,6 +42,7 @@ type MonitorNode struct {
 	socket  net.Listener // nil without TLS
 
 	secured *secured                        // nil without TLS
+	nkey    string                          // public: by which a dialled NATS knows this monitor; empty without TLS
 	admits  atomic.Pointer[raftstore.Store] // store, once it is open: agents come in before
 }
 
@@ -118,6 +119,12 @@ func (n *MonitorNode) startBus() (err error) {
 		options.InProcess = n.server
 	} else if n.secured != nil {
 		options.TLS = n.secured.party.Client()
+		if options.NKey, err = monitorNKey(n.config.TLS.Dir); err != nil {
+			return err
+		}
+		if n.nkey, err = options.NKey.PublicKey(); err != nil {
+			return err
+		}
 	}
 	n.conn, err = bus.Dial(options)
 	return err

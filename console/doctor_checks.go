@@ -198,7 +198,7 @@ func apart(ahead time.Duration) string {
 // checkCertificates looks until when everybody's certificate and every token is good.
 func checkCertificates(look Look) []Finding {
 	f := &findings{check: CheckCertificates}
-	f.needs(needsOfCertificates(look), "")
+	f.needs(ending(look), "")
 	for name, user := range look.State.Users.All() {
 		for id, token := range user.Tokens {
 			if left := token.Expires.Sub(look.Now); left > 0 && left < expiresSoon/2 {

@@ -328,3 +328,28 @@ func TestUnfitHosts(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusNamesCertificates: a certificate that ends soon needs a person in status as well, and of many the first are named.
+func TestStatusNamesCertificates(t *testing.T) {
+	look := ward(t)
+	if needs := status(*look).Needs; len(needs) != 0 {
+		t.Fatalf("while all is well: %+v", needs)
+	}
+	for i := range look.Picture.Monitors {
+		look.Picture.Monitors[i].Clock = &planner.ClockPicture{Expires: doctorNow.Add(time.Duration(i+3) * 24 * time.Hour)}
+	}
+	needs := status(*look).Needs
+	if len(needs) != 3 || needs[0].About != "m1" || needs[0].Level != LevelWarning || !strings.Contains(needs[0].Text, "the certificate of monitor m1 expires in 3 days") || needs[0].Command == "" {
+		t.Errorf("got %+v, want those of three monitors, the first to end first", needs)
+	}
+	for name, pic := range look.Picture.Hosts {
+		pic.Clock = &planner.ClockPicture{Expires: doctorNow.Add(10 * 24 * time.Hour)}
+		look.Picture.Hosts[name] = pic
+	}
+	if needs := status(*look).Needs; len(needs) != 4 || needs[3].Text != "and 2 more certificates that end soon" || needs[3].Command != "holter doctor" {
+		t.Errorf("got %+v, want three and that there are two more", needs)
+	}
+	if found := checkCertificates(*look); len(found) != 5 {
+		t.Errorf("the doctor names %d, want all 5", len(found))
+	}
+}

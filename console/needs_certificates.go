@@ -48,8 +48,18 @@ func expiries(look Look) []expiry {
 	return list
 }
 
-// needsOfCertificates names the certificates that end soon, because their processes could not renew them.
+// needsOfCertificates names the first certificates that end soon; the doctor names all.
 func needsOfCertificates(look Look) []Need {
+	all := ending(look)
+	list := alike(all, "and %d more certificates that end soon")
+	if len(all) > maxAlike {
+		list[maxAlike].Command = "holter doctor"
+	}
+	return list
+}
+
+// ending names the certificates that end soon, because their processes could not renew them.
+func ending(look Look) []Need {
 	var list []Need
 	for _, e := range expiries(look) {
 		left := e.at.Sub(look.Now)
@@ -67,7 +77,7 @@ func needsOfCertificates(look Look) []Need {
 		}
 		list = append(list, need)
 	}
-	return alike(list, "and %d more certificates that end soon")
+	return list
 }
 
 // days is a long time for people.

@@ -218,3 +218,22 @@ func TestHungDiskOfTheLeader(t *testing.T) {
 	c.network.HealAll()
 	c.soon("m1 has caught up", func() bool { return len(noted(sick)) == 6 })
 }
+
+// TestRoom: how much room a leader needs, by what is set.
+func TestRoom(t *testing.T) {
+	for _, c := range []struct {
+		minFree     int64
+		total, want uint64
+	}{
+		{0, 1 << 40, maxMinFree}, {0, 2000, 100}, {7, 1 << 40, 7}, {-1, 1 << 40, 0},
+	} {
+		if got := leastFree(Options{MinFree: c.minFree}, c.total); got != c.want {
+			t.Errorf("min_free %d on a disk of %d: got %d, want %d", c.minFree, c.total, got, c.want)
+		}
+	}
+	s := &Store{dir: &directory{path: t.TempDir()}, opts: Options{MinFree: 7}}
+	free, total, least, err := s.Room()
+	if err != nil || total == 0 || free > total || least != 7 {
+		t.Errorf("got %d of %d free, at least %d, %v", free, total, least, err)
+	}
+}

@@ -62,6 +62,9 @@ func TestDiskFull(t *testing.T) {
 			if err := l.Flush(t.Context()); err == nil {
 				t.Error("Flush on a full disk: got no error")
 			}
+			if said := l.Trouble(); !strings.Contains(said, "file too large") {
+				t.Errorf("the trouble is %q, want what the disk says", said)
+			}
 			if got := written(t, dir)[FileName]; got != before {
 				t.Errorf("after a line that did not fit:\n%s\nwant what was there before", got)
 			}
@@ -69,6 +72,9 @@ func TestDiskFull(t *testing.T) {
 			lift()
 			if err := l.Flush(t.Context()); err != nil {
 				t.Errorf("Flush when there is room again: %v", err)
+			}
+			if said := l.Trouble(); said != "" {
+				t.Errorf("when there is room again the trouble is %q", said)
 			}
 			trail := verified(t, written(t, dir), log[len(log)-1].point()) // the gap is written without another entry
 			if (len(trail.Gaps) == 1 && trail.Gaps[0].Why == gapQueue) != test.gap || !test.gap && trail.Entries != len(log) {

@@ -108,6 +108,7 @@ func (c *cable) Beat(_ string, data []byte) {
 
 // bed is one host: a world of workloads that outlives the agents, a data directory, and the agent of the moment.
 type bed struct {
+	expires func() time.Time // when the agent's certificate ends; nil: it has none
 	t       *testing.T
 	world   *memory.World
 	drivers map[string]actions.Driver // as the next agent gets them
@@ -156,7 +157,7 @@ func (b *bed) boot() {
 	b.inc++
 	a, err := New(Options{
 		Host: testHost, Boot: b.bootID, Dir: b.dir, RunDir: b.run, Bus: b.cable, Drivers: b.drivers, Inc: b.inc, Kill: b.killer(),
-		Boottime: b.now, Log: b.logger(),
+		Boottime: b.now, Log: b.logger(), Expires: b.expires,
 	})
 	if err != nil {
 		b.t.Fatal(err)

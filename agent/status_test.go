@@ -185,9 +185,9 @@ func (b *bed) wantBefore(t *testing.T, want actions.Condition) {
 func TestClock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBed(t)
-		b.bootJoined()
 		expires := time.Now().Add(time.Hour).UTC()
-		b.agent.opt.Expires = func() time.Time { return expires }
+		b.expires = func() time.Time { return expires }
+		b.bootJoined()
 		b.pass(time.Second)
 		b.mu.Lock()
 		first := len(b.clocks)

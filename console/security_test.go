@@ -29,8 +29,26 @@ type stand struct {
 	watchers []chan struct{}
 
 	ca  *identity.Authority
-	log bytes.Buffer
+	log book
 	url string
+}
+
+// book is a log that several write.
+type book struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (b *book) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *book) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }
 
 func (m *stand) Look() Look {
@@ -41,6 +59,12 @@ func (m *stand) now() *planner.State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.state
+}
+
+func (m *stand) become(state *planner.State) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.state = state
 }
 
 func (m *stand) Propose(_ context.Context, e planner.Entry) (uint64, error) {
@@ -288,22 +312,22 @@ func TestEnrolOnce(t *testing.T) {
 // so, and is not held for somebody who guesses; whoever shows none is.
 func TestNobodyKnownYet(t *testing.T) {
 	m := newStand(t)
-	formed := m.state
-	m.state = planner.NewState()
+	formed := m.now()
+	m.become(planner.NewState())
 	admin := m.party(identity.User, "admin").Client()
 	for range 50 {
 		if status := m.ask(admin, http.MethodGet, "/v1/status", nil); status != http.StatusServiceUnavailable {
 			t.Fatalf("a certificate of the cluster: status %d, want 503", status)
 		}
 	}
-	m.state = formed
+	m.become(formed)
 	if status := m.ask(admin, http.MethodGet, "/v1/status", nil); status != http.StatusOK {
 		t.Errorf("afterwards: status %d, want 200", status)
 	}
 	if status := m.ask(m.party(identity.User, "stranger").Client(), http.MethodGet, "/v1/status", nil); status != http.StatusUnauthorized {
 		t.Errorf("afterwards, a user that there is not: status %d, want 401", status)
 	}
-	m.state = planner.NewState()
+	m.become(planner.NewState())
 	if status := m.ask(m.anonymous(), http.MethodGet, "/v1/status", nil); status != http.StatusUnauthorized {
 		t.Errorf("no certificate: status %d, want 401", status)
 	}

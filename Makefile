@@ -14,7 +14,7 @@ BENCHES = 'BenchmarkBeatDecode|BenchmarkViewObserve|BenchmarkDecide|BenchmarkApp
 # Packages where goroutines meet. Of integration the tests with real processes, whose program is built with the race detector
 # too: whole clusters in one synctest bubble crash the detector itself now and then (golang/go#78156). race-bubbles runs them.
 RACE = ./agent/... ./monitor/... ./raftstore/... ./internal/bus/... ./actions/... ./console/...
-PROCESSES = '^(TestProcesses|TestDialledNATS|TestWrongInput|TestUpgradeIsNoOutage|TestRollingUpgrade|TestGuardKillsByTheLease|TestWithoutGuard|TestFencing|TestNetworkStorm)$$'
+PROCESSES = '^(TestProcesses|TestDialledNATS|TestWrongInput|TestSecured|TestMonitorIsReplaced|TestUpgradeIsNoOutage|TestRollingUpgrade|TestGuardKillsByTheLease|TestWithoutGuard|TestFencing|TestNetworkStorm)$$'
 
 # Packages that start whole clusters, or a machine, of processes: one after another, for they want both cores.
 HEAVY = -e '/integration' -e '/internal/demo' -e '/actions/fence' -e '/actions/systemd'
